@@ -1,0 +1,115 @@
+/**
+ * The failures we expect and can name.
+ *
+ * Rooms throw these; `http/respond.ts` turns codes into statuses and IMGAPI's words. Whoever catches one decides by
+ * class or `code`, never by the text of `message`.
+ */
+export class MirrorError extends Error {
+	/** For programs. `message` is for whoever reads the log. */
+	readonly code: string = 'INTERNAL';
+
+	constructor(message: string, options?: ErrorOptions) {
+		super(message, options);
+		this.name = new.target.name;
+	}
+}
+
+/** Everybody who could have it answered that it is not there. */
+export class NotFoundError extends MirrorError {
+	override readonly code = 'NOT_FOUND';
+}
+
+/** A source did not answer usefully; what we asked for may still exist there. */
+export class SourceUnavailableError extends MirrorError {
+	override readonly code = 'SOURCE_UNAVAILABLE';
+	/** The name of the source, as configured. */
+	readonly source: string;
+	/** What went wrong, without the source's name. */
+	readonly problem: string;
+
+	constructor(source: string, problem: string, options?: ErrorOptions) {
+		super(`source ${source}: ${problem}`, options);
+		this.source = source;
+		this.problem = problem;
+	}
+}
+
+/** Bytes are not what their digest or size says, or a manifest is not one. */
+export class IntegrityError extends MirrorError {
+	override readonly code = 'INTEGRITY';
+}
+
+/** The disk cannot take what it should. */
+export class NoSpaceError extends MirrorError {
+	override readonly code = 'NO_SPACE';
+}
+
+/** One thing wrong with one field of a request or a manifest, as IMGAPI reports it. */
+export interface FieldFault {
+	readonly field: string;
+	readonly code: 'Invalid' | 'Missing' | 'MissingParameter' | 'NotAllowed';
+	readonly message?: string;
+}
+
+/** A query or body parameter is wrong. */
+export class InvalidParameterError extends MirrorError {
+	override readonly code = 'INVALID_PARAMETER';
+	readonly errors: readonly FieldFault[];
+
+	constructor(message: string, errors: readonly FieldFault[], options?: ErrorOptions) {
+		super(message, options);
+		this.errors = errors;
+	}
+}
+
+/** Only a caller who has shown who they are may ask for this. */
+export class UnauthorizedError extends MirrorError {
+	override readonly code = 'UNAUTHORIZED';
+}
+
+/** The configuration cannot be used. `faults` holds a line for each thing wrong with it. */
+export class ConfigError extends MirrorError {
+	override readonly code = 'CONFIG';
+	readonly faults: readonly string[];
+
+	constructor(message: string, faults: readonly string[], options?: ErrorOptions) {
+		super(message, options);
+		this.faults = faults;
+	}
+}
+
+/** The command line, or the state of this machine, does not allow what was asked for. */
+export class UsageError extends MirrorError {
+	override readonly code = 'USAGE';
+}
+
+/** The mirror is going away: it takes nothing new. */
+export class StoppingError extends MirrorError {
+	override readonly code = 'STOPPING';
+}
+
+/** Any thrown value as an Error. */
+export function asError(value: unknown): Error {
+	return value instanceof Error ? value : new MirrorError(describe(value));
+}
+
+/** Any thrown value as one line of text: an Error's message with its causes, so that no log says just "fetch failed". */
+export function describe(error: unknown): string {
+	const parts: string[] = [];
+	let current: unknown = error;
+	while (current !== undefined && current !== null && parts.length < 5) {
+		const text = current instanceof Error ? describeOne(current) : JSON.stringify(current);
+		if (!parts.some(part => part.includes(text))) {
+			parts.push(text);
+		}
+		current = current instanceof Error ? current.cause : undefined;
+	}
+	return parts.join(': ');
+}
+
+function describeOne(error: Error): string {
+	if (error instanceof AggregateError && error.errors.length > 0) {
+		return (error.errors as unknown[]).map(describe).join('; ');
+	}
+	return error.message || ('code' in error && typeof error.code === 'string' ? error.code : error.name);
+}

@@ -1,0 +1,174 @@
+/**
+ * What is not about images: the clock, the log and the metrics.
+ *
+ * `assemble.ts` makes one `Host` for a mirror and hands it to every part; tests bring their own clock. pino and
+ * prom-client have their only door here.
+ */
+import {pino, type DestinationStream, type LevelWithSilent, type Logger as PinoLogger} from 'pino';
+import {Counter, Gauge, Histogram, Registry, collectDefaultMetrics} from 'prom-client';
+
+export interface Timer {
+	cancel(): void;
+}
+
+export interface Clock {
+	/** Milliseconds since the epoch. */
+	now(): number;
+	/** Calls `run` once, `delayMs` from now, unless cancelled. Keeps no process alive. */
+	after(delayMs: number, run: () => void): Timer;
+}
+
+export type Logger = PinoLogger;
+export type LogLevel = LevelWithSilent;
+
+export interface Host {
+	readonly clock: Clock;
+	readonly log: Logger;
+	readonly metrics: Metrics;
+	/** As Math.random; tests bring a fixed one. */
+	readonly random: () => number;
+}
+
+/** The clock of the machine. */
+export const systemClock: Clock = {
+	now: () => Date.now(),
+	after(delayMs, run) {
+		// setTimeout fires at once for anything over 2^31-1.
+		const timer = setTimeout(run, Math.min(Math.max(0, delayMs), 2_147_483_647));
+		timer.unref();
+		return {
+			cancel() {
+				clearTimeout(timer);
+			},
+		};
+	},
+};
+
+/** Resolves after `delayMs` on that clock; rejects with the signal's reason when aborted before. */
+export function pause(clock: Clock, delayMs: number, signal?: AbortSignal): Promise<void> {
+	return new Promise((resolve, reject) => {
+		if (signal?.aborted) {
+			reject(signal.reason as Error);
+			return;
+		}
+		const onAbort = (): void => {
+			timer.cancel();
+			reject(signal?.reason as Error);
+		};
+		const timer = clock.after(delayMs, () => {
+			signal?.removeEventListener('abort', onAbort);
+			resolve();
+		});
+		signal?.addEventListener('abort', onAbort, {once: true});
+	});
+}
+
+/** How a log line looks: for a person at a terminal, or for a program. */
+export type LogFormat = 'text' | 'json';
+
+export function createLogger(options: {
+	readonly level: LogLevel;
+	readonly format: LogFormat;
+	readonly write: (line: string) => void;
+}): Logger {
+	const destination: DestinationStream = {
+		write(line) {
+			options.write(options.format === 'json' ? line : textLine(line));
+		},
+	};
+	return pino({level: options.level, base: null, timestamp: pino.stdTimeFunctions.isoTime}, destination);
+}
+
+/** One pino line as `2026-01-02T03:04:05.678Z warn  message key=value …`. */
+function textLine(line: string): string {
+	const {level, time, msg, ...rest} = JSON.parse(line) as {level: number; time: string; msg?: string};
+	const fields = Object.entries(rest as Record<string, unknown>).map(([key, value]) => {
+		if (key === 'err' && typeof value === 'object' && value !== null && 'stack' in value) {
+			return `\n${String(value.stack)}`;
+		}
+		const text = typeof value === 'string' ? value : JSON.stringify(value);
+		return `${key}=${/^[^\s"]+$/.test(text) ? text : JSON.stringify(text)}`;
+	});
+	return `${[time, (pino.levels.labels[level] ?? 'info').padEnd(5), msg ?? '', ...fields].join(' ')}\n`;
+}
+
+/** Every number that the mirror keeps about itself. One registry each, so two mirrors in a process never meet. */
+export class Metrics {
+	readonly registry = new Registry();
+
+	readonly requests = this.#counter('imgmirror_requests_total', 'Requests answered.', ['route', 'method', 'status']);
+	readonly requestSeconds = this.#histogram(
+		'imgmirror_request_seconds',
+		'Time until the answer was sent whole.',
+		['route'],
+		[0.001, 0.005, 0.02, 0.1, 0.5, 2, 10, 60, 600],
+	);
+	readonly bytesToClients = this.#counter('imgmirror_client_bytes_total', 'File bytes sent to clients.', ['cache']);
+	readonly bytesFromSources = this.#counter('imgmirror_source_bytes_total', 'File bytes had from sources.', ['source']);
+	readonly sourceRequests = this.#counter('imgmirror_source_requests_total', 'Requests to sources, by outcome.', [
+		'source',
+		'what',
+		'outcome',
+	]);
+	readonly sourceSeconds = this.#histogram(
+		'imgmirror_source_seconds',
+		'Time until a source answered (a file: until its first byte).',
+		['source', 'what'],
+		[0.005, 0.02, 0.1, 0.5, 2, 10, 30, 120],
+	);
+	readonly sourceUp = this.#gauge('imgmirror_source_up', '1 while the last contact with the source went well.', [
+		'source',
+	]);
+	readonly catalogImages = this.#gauge('imgmirror_catalog_images', 'Images in the list of a source.', ['source']);
+	readonly catalogAgeSeconds = this.#gauge('imgmirror_catalog_age_seconds', 'Age of the list of a source.', ['source']);
+	readonly catalogSkipped = this.#gauge('imgmirror_catalog_skipped', 'Entries of a list that could not be used.', [
+		'source',
+	]);
+	readonly catalogMerged = this.#gauge('imgmirror_catalog_merged_images', 'Images in the merged list.', []);
+	readonly catalogConflicts = this.#gauge(
+		'imgmirror_catalog_conflicts',
+		'Images that two sources list with different files.',
+		[],
+	);
+	readonly transfersRunning = this.#gauge('imgmirror_transfers_running', 'Transfers from sources under way.', []);
+	readonly transfersWaiting = this.#gauge('imgmirror_transfers_waiting', 'Transfers waiting for their turn.', []);
+	readonly transfers = this.#counter('imgmirror_transfers_total', 'Transfers that ended, by outcome.', ['outcome']);
+	readonly followers = this.#gauge('imgmirror_followers', 'Clients reading files that are still arriving.', []);
+	readonly verificationFailures = this.#counter(
+		'imgmirror_verification_failures_total',
+		'Files that were not what their digest says.',
+		['source'],
+	);
+	readonly storeBytes = this.#gauge('imgmirror_store_bytes', 'Bytes of whole files held.', []);
+	readonly storeBlobs = this.#gauge('imgmirror_store_blobs', 'Whole files held.', []);
+	readonly storeFreeBytes = this.#gauge('imgmirror_store_free_bytes', 'Free bytes on the disk of the store.', []);
+	readonly quarantineBytes = this.#gauge(
+		'imgmirror_quarantine_bytes',
+		'Bytes of wrong files kept to be looked at.',
+		[],
+	);
+	readonly diskErrors = this.#counter('imgmirror_disk_errors_total', 'Writes that the disk refused.', ['code']);
+	readonly connections = this.#gauge('imgmirror_connections', 'Client connections open.', []);
+
+	/** Node's own numbers (memory, event loop, garbage collection) beside ours. */
+	collectProcess(): void {
+		collectDefaultMetrics({register: this.registry});
+	}
+
+	#counter<const T extends string>(name: string, help: string, labelNames: readonly T[]): Counter<T> {
+		return new Counter({name, help, labelNames: [...labelNames], registers: [this.registry]});
+	}
+
+	#gauge<const T extends string>(name: string, help: string, labelNames: readonly T[]): Gauge<T> {
+		return new Gauge({name, help, labelNames: [...labelNames], registers: [this.registry]});
+	}
+
+	#histogram<const T extends string>(
+		name: string,
+		help: string,
+		labelNames: readonly T[],
+		buckets: number[],
+	): Histogram<T> {
+		return new Histogram({name, help, labelNames: [...labelNames], buckets, registers: [this.registry]});
+	}
+}
