@@ -1,0 +1,281 @@
+/**
+ * What a list request asks for, and the images that answer it (contract 7 and 8).
+ *
+ * HTTP parses the parameters; the catalog runs the query on its sorted list and keeps answers under `ImageQuery.key`.
+ * Lists are filtered, then sorted, then begun at the marker, then cut to the limit, so that pages never skip or repeat
+ * an image.
+ */
+import {NotFoundError, UnauthorizedError} from '../errors.js';
+import {parseDate} from './dates.js';
+import {compareImages, isActive, isUuid, type Manifest, type Uuid} from './manifest.js';
+import {booleanParam, invalid, scalarParam, type QueryParams} from './params.js';
+import {tagMatcher, type TagFilter} from './tags.js';
+
+export {parseDatasetQuery, runDatasetQuery, type DatasetQuery} from './dataset-query.js';
+export {booleanParam, parseQueryString, scalarParam, type QueryParams} from './params.js';
+
+/** `all` and the states that images can be in. */
+type ListedState = 'active' | 'disabled' | 'unactivated' | 'creating' | 'failed' | 'all';
+
+interface TextFilter {
+	readonly how: 'equal' | 'unequal' | 'contains';
+	readonly text: string;
+}
+
+type Marker = {readonly uuid: Uuid} | {readonly atMs: number};
+
+/** What a list request asks for (contract 7), checked. */
+export interface ImageQuery {
+	/** The same text for the same question: a key for caches. */
+	readonly key: string;
+	/** Anonymous callers see active images only. */
+	readonly authenticated: boolean;
+	/** `undefined`: states that this caller may not see, so nothing matches. */
+	readonly state: ListedState | undefined;
+	readonly account: string | undefined;
+	readonly owner: TextFilter | undefined;
+	readonly name: TextFilter | undefined;
+	readonly version: TextFilter | undefined;
+	readonly os: TextFilter | undefined;
+	readonly type: TextFilter | undefined;
+	readonly public: boolean | undefined;
+	readonly tags: readonly TagFilter[];
+	readonly billingTags: readonly string[];
+	readonly newestFirst: boolean;
+	readonly marker: Marker | undefined;
+	readonly limit: number | undefined;
+	/** Fields of operators' interest were asked for, by somebody who may. */
+	readonly inclAdminFields: boolean;
+}
+
+const states: ReadonlyMap<string, ListedState> = new Map(
+	(['active', 'disabled', 'unactivated', 'creating', 'failed', 'all'] as const).map(state => [state, state]),
+);
+
+/** Throws InvalidParameterError for the first parameter that is wrong, UnauthorizedError for an operator's wish. */
+export function parseImageQuery(params: QueryParams, caller: {readonly authenticated: boolean}): ImageQuery {
+	const {authenticated} = caller;
+	const inclAdminFields = booleanParam(params, 'inclAdminFields') === true;
+	const query: Omit<ImageQuery, 'key'> = {
+		authenticated,
+		state: stateParam(params, authenticated),
+		account: scalarParam(params, 'account') || undefined,
+		owner: equalParam(params, 'owner'),
+		name: substringParam(params, 'name'),
+		version: substringParam(params, 'version'),
+		os: equalParam(params, 'os'),
+		type: typeParam(params),
+		public: booleanParam(params, 'public'),
+		tags: tagParams(params),
+		billingTags: [...new Set(params.get('billing_tag'))].sort(),
+		newestFirst: sortParam(params),
+		marker: markerParam(params),
+		limit: limitParam(params),
+		inclAdminFields,
+	};
+	if (inclAdminFields && !authenticated) {
+		throw new UnauthorizedError('inclAdminFields needs authentication');
+	}
+	return {key: keyOf(query), ...query};
+}
+
+/**
+ * `images` must be in the order of `compareImages`. The very same array comes back where nothing is left out or moved.
+ * Throws NotFoundError for a marker that the caller cannot see.
+ */
+export function runImageQuery(query: ImageQuery, images: readonly Manifest[]): readonly Manifest[] {
+	const {marker} = query;
+	// First, so that a wrong marker is told from an empty page.
+	const first = marker === undefined || 'atMs' in marker ? undefined : markerImage(query, marker.uuid, images);
+	const matchesTags = tagMatcher(query.tags, query.billingTags);
+	let found = images.filter(image => matches(query, image) && matchesTags(image));
+	if (query.newestFirst) {
+		found.reverse();
+	}
+	if (first !== undefined) {
+		found = found.filter(image => isFrom(compareImages(image, first), query.newestFirst));
+	} else if (marker !== undefined && 'atMs' in marker) {
+		const {atMs} = marker;
+		// Images without date pass every marker.
+		found = found.filter(image => image.publishedMs === 0 || isFrom(image.publishedMs - atMs, query.newestFirst));
+	}
+	if (query.limit !== undefined && found.length > query.limit) {
+		found = found.slice(0, query.limit);
+	}
+	return found.length === images.length && !query.newestFirst ? images : found;
+}
+
+/** Inclusive: the client knows the marker and drops it. */
+function isFrom(difference: number, newestFirst: boolean): boolean {
+	return newestFirst ? difference <= 0 : difference >= 0;
+}
+
+function markerImage(query: ImageQuery, uuid: Uuid, images: readonly Manifest[]): Manifest {
+	const image = images.find(candidate => candidate.uuid === uuid);
+	if (image === undefined || !isVisible(query, image)) {
+		throw new NotFoundError(`marker: no image ${uuid}`);
+	}
+	return image;
+}
+
+function isVisible({authenticated, account}: ImageQuery, image: Manifest): boolean {
+	if (!authenticated && !isActive(image)) {
+		return false;
+	}
+	return account === undefined || image.owner === account || (isActivated(image) && isOpenTo(account, image));
+}
+
+function isOpenTo(account: string, image: Manifest): boolean {
+	return image.public || image.acl.includes(account);
+}
+
+function isActivated(image: Manifest): boolean {
+	return image.state === 'active' || image.state === 'disabled';
+}
+
+/** Every filter but tags, which cost more. */
+function matches(query: ImageQuery, image: Manifest): boolean {
+	return (
+		matchesState(query, image) &&
+		matchesAccount(query, image) &&
+		(query.public === undefined || image.public === query.public) &&
+		matchesText(query.type, image.type) &&
+		matchesText(query.os, image.os) &&
+		matchesText(query.owner, image.owner) &&
+		matchesText(query.version, image.version) &&
+		matchesText(query.name, image.name)
+	);
+}
+
+function matchesState({state}: ImageQuery, image: Manifest): boolean {
+	switch (state) {
+		case undefined:
+			return false;
+		case 'all':
+			return true;
+		case 'active':
+			return isActive(image);
+		case 'disabled':
+			return isActivated(image) && !isActive(image);
+		case 'unactivated':
+		case 'creating':
+		case 'failed':
+			return image.state === state;
+	}
+}
+
+function matchesAccount({account, state}: ImageQuery, image: Manifest): boolean {
+	if (account === undefined || image.owner === account) {
+		return true;
+	}
+	return state !== 'disabled' && isActivated(image) && isOpenTo(account, image);
+}
+
+function matchesText(filter: TextFilter | undefined, value: string): boolean {
+	if (filter === undefined) {
+		return true;
+	}
+	switch (filter.how) {
+		case 'contains':
+			return value.includes(filter.text);
+		case 'unequal':
+			return value !== filter.text;
+		case 'equal':
+			// Nothing is equal to the empty string: a field that is missing is '' in the index only.
+			return filter.text !== '' && value === filter.text;
+	}
+}
+
+function stateParam(params: QueryParams, authenticated: boolean): ListedState | undefined {
+	const text = scalarParam(params, 'state') || 'active';
+	const state = states.get(text);
+	if (state === undefined) {
+		throw invalid('state', `must be one of ${[...states.keys()].join(', ')}`);
+	}
+	if (authenticated) {
+		return state;
+	}
+	return state === 'active' || state === 'all' ? 'active' : undefined;
+}
+
+function equalParam(params: QueryParams, name: string): TextFilter | undefined {
+	const text = scalarParam(params, name);
+	return text === undefined ? undefined : {how: 'equal', text};
+}
+
+function substringParam(params: QueryParams, name: string): TextFilter | undefined {
+	const filter = equalParam(params, name);
+	if (filter?.text === '~') {
+		return undefined;
+	}
+	return filter?.text.startsWith('~') ? {how: 'contains', text: filter.text.slice(1)} : filter;
+}
+
+function typeParam(params: QueryParams): TextFilter | undefined {
+	const filter = equalParam(params, 'type');
+	return filter?.text.startsWith('!') ? {how: 'unequal', text: filter.text.slice(1)} : filter;
+}
+
+function tagParams(params: QueryParams): readonly TagFilter[] {
+	const tags: TagFilter[] = [];
+	for (const [name, [value, ...more]] of params) {
+		if (name.startsWith('tag.')) {
+			tags.push({key: name.slice('tag.'.length), value: more.length > 0 ? undefined : value});
+		}
+	}
+	return tags.sort((a, b) => (a.key < b.key ? -1 : 1));
+}
+
+/** Whether the newest come first. */
+function sortParam(params: QueryParams): boolean {
+	const text = scalarParam(params, 'sort') || 'published_at';
+	const dot = text.indexOf('.');
+	const attribute = dot === -1 ? text : text.slice(0, dot);
+	if (attribute !== 'published_at') {
+		throw invalid('sort', 'must be published_at, published_at.asc or published_at.desc');
+	}
+	const direction = dot === -1 ? 'asc' : text.slice(dot + 1);
+	return direction !== 'asc' && direction !== 'ASC';
+}
+
+function markerParam(params: QueryParams): Marker | undefined {
+	const text = scalarParam(params, 'marker') || undefined;
+	if (text === undefined) {
+		return undefined;
+	}
+	if (isUuid(text)) {
+		return {uuid: text};
+	}
+	const atMs = parseDate(text) ?? Date.parse(text);
+	if (Number.isNaN(atMs)) {
+		throw invalid('marker', 'must be the uuid of an image or a date');
+	}
+	return {atMs};
+}
+
+function limitParam(params: QueryParams): number | undefined {
+	const text = scalarParam(params, 'limit') ?? '';
+	const limit = Number(text);
+	if (!Number.isInteger(limit) || limit < 0) {
+		throw invalid('limit', 'must be a whole number');
+	}
+	return limit === 0 ? undefined : limit;
+}
+
+function keyOf(query: Omit<ImageQuery, 'key'>): string {
+	const {authenticated, marker, state, ...others} = query;
+	const isDefault = (value: unknown): boolean =>
+		value === undefined || value === false || (Array.isArray(value) && value.length === 0);
+	const asked: [string, unknown][] = Object.entries(others).filter(([, value]) => !isDefault(value));
+	if (query.public === false) {
+		asked.push(['public', false]);
+	}
+	if (state !== 'active') {
+		asked.push(['state', state ?? 'none']);
+	}
+	if (marker !== undefined) {
+		// Who asks decides only whether the marker can be seen: all else is in the state.
+		asked.push(['marker', marker], ['authenticated', authenticated && 'uuid' in marker]);
+	}
+	return asked.length === 0 ? '' : JSON.stringify(asked);
+}
