@@ -1,0 +1,133 @@
+/**
+ * What the configuration comes to: plain readonly data, every unit in the name, every path absolute.
+ *
+ * `assemble.ts` builds the parts from it; nothing here says how any of it is written in a file (`keys.ts` does).
+ */
+import type {LogLevel} from '../host.js';
+
+export interface ListenConfig {
+	/** `HOST:PORT`, `[V6]:PORT` or `unix:PATH`, as written. */
+	readonly address: string;
+	readonly host: string | undefined;
+	readonly port: number | undefined;
+	readonly path: string | undefined;
+	/** Permissions of a unix socket, e.g. 0o660. */
+	readonly mode: number | undefined;
+	readonly tls: TlsConfig | undefined;
+}
+
+export interface TlsConfig {
+	readonly certFile: string;
+	readonly keyFile: string;
+	readonly minVersion: 'TLSv1.2' | 'TLSv1.3';
+}
+
+export type SourceType = 'imgapi' | 'dsapi' | 'auto';
+export type Vanished = 'keep' | 'hide' | 'drop';
+
+export interface ImageFilter {
+	/** Globs: `*`, `?`, `[a-z]`, `{a,b}`. An empty list matches everything in `include`, nothing in `exclude`. */
+	readonly name: readonly string[];
+	readonly os: readonly string[];
+	readonly type: readonly string[];
+	readonly owner: readonly string[];
+	readonly uuid: readonly string[];
+}
+
+export interface SourceConfig {
+	readonly name: string;
+	readonly type: SourceType;
+	/** Addresses of the same thing, tried in order. Without trailing slash, without `?channel=`. */
+	readonly urls: readonly string[];
+	readonly channel: string | undefined;
+	readonly include: ImageFilter;
+	readonly exclude: ImageFilter;
+	/** How long a list is fresh. */
+	readonly listTtlMs: number;
+	/** How long the manifest of an image that is in no list is fresh. */
+	readonly imageTtlMs: number;
+	/** How long a 404 is remembered. */
+	readonly missingTtlMs: number;
+	/** How long the last answer is served while the source is down. */
+	readonly keepForMs: number;
+	readonly connectTimeoutMs: number;
+	readonly headerTimeoutMs: number;
+	readonly idleTimeoutMs: number;
+	/** Further tries of one thing at one source, without progress between them. */
+	readonly retries: number;
+	/** File transfers at once from this source. */
+	readonly transfers: number;
+	/** Bytes per second of all file transfers from this source together; 0: no limit. */
+	readonly bandwidth: number;
+	/** An HTTP proxy's URL; `'env'`: as http_proxy, https_proxy and no_proxy say; `undefined`: none. */
+	readonly proxy: string | undefined;
+	readonly caFile: string | undefined;
+	readonly certFile: string | undefined;
+	readonly keyFile: string | undefined;
+	/** Do not check the server's certificate. */
+	readonly insecure: boolean;
+	readonly auth:
+		| {readonly kind: 'none'}
+		| {
+				readonly kind: 'basic';
+				readonly user: string;
+				readonly password: string;
+				/** Where the password was had from, if it is not in the configuration itself. */
+				readonly from?: {readonly passwordFile: string} | {readonly passwordEnv: string};
+		  }
+		| {
+				readonly kind: 'signature';
+				readonly keyId: string;
+				readonly keyFile: string;
+				readonly algorithm: 'rsa-sha256' | 'rsa-sha1';
+		  };
+	readonly headers: Readonly<Record<string, string>>;
+	/** `safe`: GET only, http(s) only, never from https to http, never to a private address on another host. */
+	readonly redirects: 'none' | 'safe' | 'any';
+	/** What to do with an image that is in the source's list no more. */
+	readonly vanished: Vanished;
+}
+
+export interface ProxyEnvironment {
+	readonly httpProxy: string | undefined;
+	readonly httpsProxy: string | undefined;
+	readonly noProxy: string | undefined;
+}
+
+export interface Config {
+	/** The file it was read from; `undefined`: built-in defaults. */
+	readonly file: string | undefined;
+	readonly data: string;
+	readonly listen: readonly ListenConfig[];
+	/** `''` or `/path`, no trailing slash. */
+	readonly basePath: string;
+	/** What clients call us, without trailing slash; `undefined`: computed from each request's Host. */
+	readonly publicUrl: string | undefined;
+	readonly log: {readonly level: LogLevel; readonly format: 'auto' | 'text' | 'json'};
+	/** How long SIGTERM lets responses finish. */
+	readonly drainTimeoutMs: number;
+	readonly sources: readonly SourceConfig[];
+	readonly transfers: {
+		/** At once, all sources together. */
+		readonly concurrent: number;
+		/** A transfer that nobody follows any more goes on if less than this is left. Infinity: always; 0: never. */
+		readonly finishAbandonedBytes: number;
+	};
+	readonly quarantine: {readonly keepForMs: number; readonly maxBytes: number};
+	readonly http: {
+		/** Until the headers of a request must have arrived. */
+		readonly headersTimeoutMs: number;
+		/** How long an idle connection is kept. */
+		readonly keepAliveTimeoutMs: number;
+		/** How long a client may take nothing of a response before it is cut off; 0: for ever. */
+		readonly clientIdleTimeoutMs: number;
+		readonly maxHeaderBytes: number;
+	};
+	readonly datasets: {
+		/** For URNs of images that have none. */
+		readonly cloudName: string;
+		readonly creatorName: string;
+	};
+	/** What the environment says about proxies; each with a scheme, `undefined` where nothing is said. */
+	readonly environment: ProxyEnvironment;
+}
