@@ -1,0 +1,117 @@
+/**
+ * Every path below the data directory, and the layout's version.
+ *
+ * Nobody else joins paths there. `prepareLayout` makes the folders and refuses a directory that a newer version of
+ * the mirror has written.
+ */
+import {mkdir, open, readFile, rename} from 'node:fs/promises';
+import path from 'node:path';
+import {UsageError, describe} from '../errors.js';
+import type {Sha1, Uuid} from '../image/manifest.js';
+
+const layoutVersion = 1;
+
+export class Layout {
+	readonly root: string;
+	/** Whole files: `blobs/ab/<sha1>`, with `.info` and the manifests of their images beside them. */
+	readonly blobs: string;
+	/** Files on their way in, and blobs that must be looked at again. */
+	readonly partials: string;
+	/** Files that were not what their digest says. */
+	readonly quarantine: string;
+	/** SHA-1s found out for images whose manifests have none: `digests/<uuid>.<index>`. */
+	readonly digests: string;
+	/** What sources said and when: the catalog's memory. */
+	readonly memory: string;
+	readonly lock: string;
+
+	constructor(root: string) {
+		this.root = path.resolve(root);
+		this.blobs = path.join(this.root, 'blobs');
+		this.partials = path.join(this.root, 'partial');
+		this.quarantine = path.join(this.root, 'quarantine');
+		this.digests = path.join(this.root, 'digests');
+		this.memory = path.join(this.root, 'memory');
+		this.lock = path.join(this.root, 'lock.sock');
+	}
+
+	blobFolder(sha1: Sha1): string {
+		return path.join(this.blobs, sha1.slice(0, 2));
+	}
+
+	blob(sha1: Sha1): string {
+		return path.join(this.blobFolder(sha1), sha1);
+	}
+
+	info(sha1: Sha1): string {
+		return `${this.blob(sha1)}.info`;
+	}
+
+	/** The manifest of an image whose file number `index` is this blob. */
+	manifest(sha1: Sha1, uuid: Uuid, index: number): string {
+		return `${this.blob(sha1)}.${uuid}${index === 0 ? '' : `.${index}`}.json`;
+	}
+
+	partial(key: string): string {
+		return path.join(this.partials, key);
+	}
+
+	quarantined(name: string): string {
+		return path.join(this.quarantine, name);
+	}
+
+	digest(uuid: Uuid, index: number): string {
+		return path.join(this.digests, `${uuid}.${index}`);
+	}
+}
+
+/** Makes what is missing. Throws UsageError, in words, where the directory cannot be used. */
+export async function prepareLayout(layout: Layout): Promise<void> {
+	try {
+		for (const folder of [layout.blobs, layout.partials, layout.quarantine, layout.digests, layout.memory]) {
+			await mkdir(folder, {recursive: true});
+		}
+	} catch (error) {
+		throw new UsageError(`the data directory ${layout.root} cannot be used: ${describe(error)}`, {cause: error});
+	}
+
+	const file = path.join(layout.root, 'version');
+	const found = await readFile(file, 'utf8').catch(() => undefined);
+	if (found === undefined || found.trim() === '') {
+		await writeWhole(file, `${layoutVersion}\n`).catch(() => {
+			// A full disk must not keep the mirror from serving what it holds; the next start writes it.
+		});
+		return;
+	}
+	if (Number(found) !== layoutVersion) {
+		throw new UsageError(
+			`the data directory ${layout.root} has layout version ${found.trim()}, this imgmirror knows ${layoutVersion}: ` +
+				'use the imgmirror that wrote it, or another directory',
+		);
+	}
+}
+
+/** Writes a small file so that it is either there whole or as it was before, across a crash. */
+export async function writeWhole(file: string, content: string): Promise<void> {
+	const temporary = `${file}.new`;
+	const handle = await open(temporary, 'w');
+	try {
+		await handle.writeFile(content);
+		await handle.sync();
+	} finally {
+		await handle.close();
+	}
+	await rename(temporary, file);
+}
+
+/** Makes the renames in a folder last. Not every platform lets a folder be opened: there it does so by itself. */
+export async function syncFolder(folder: string): Promise<void> {
+	const handle = await open(folder, 'r').catch(() => undefined);
+	try {
+		await handle?.sync();
+	} catch {
+		// As above.
+	} finally {
+		await handle?.close();
+	}
+}

@@ -1,0 +1,171 @@
+/**
+ * A blob on its way in: one growing file that is appended, hashed behind the writer, and made a blob by rename.
+ *
+ * A download owns it and is its only writer; followers read it. What an earlier attempt left behind is taken up: it
+ * is rehashed, never trusted. Committing and quarantining are the store's, which knows where things belong.
+ */
+import {open, type FileHandle} from 'node:fs/promises';
+import {NoSpaceError, describe} from '../errors.js';
+import type {Sha1, Uuid} from '../image/manifest.js';
+import type {Algorithm, Digests, FileHash, Hashing} from './hashing.js';
+
+/** What is known of a file before it is here. */
+export interface Wanted {
+	/** Names the file while it is on its way: its SHA-1 if the manifest has one. */
+	readonly key: string;
+	readonly size: number;
+	readonly sha1: Sha1 | undefined;
+	/** Hexadecimal. Looked at only where there is no SHA-1. */
+	readonly md5: string | undefined;
+	/** The image it is wanted for, for the log. */
+	readonly uuid: Uuid;
+}
+
+export class PartialBlob {
+	readonly wanted: Wanted;
+	readonly file: string;
+	readonly #hashing: Hashing;
+	readonly #onClose: () => void;
+	#handle: FileHandle;
+	#hash: FileHash;
+	#written: number;
+	#closed = false;
+
+	private constructor(options: {
+		wanted: Wanted;
+		file: string;
+		hashing: Hashing;
+		handle: FileHandle;
+		written: number;
+		onClose: () => void;
+	}) {
+		this.wanted = options.wanted;
+		this.file = options.file;
+		this.#hashing = options.hashing;
+		this.#handle = options.handle;
+		this.#written = options.written;
+		this.#onClose = options.onClose;
+		this.#hash = this.#beginHash();
+	}
+
+	static async open(options: {
+		wanted: Wanted;
+		file: string;
+		hashing: Hashing;
+		onClose: () => void;
+	}): Promise<PartialBlob> {
+		const handle = await openGrowing(options.file);
+		try {
+			let written = (await handle.stat()).size;
+			if (written > options.wanted.size) {
+				await handle.truncate(0);
+				written = 0;
+			}
+			return new PartialBlob({...options, handle, written});
+		} catch (error) {
+			await handle.close();
+			throw error;
+		}
+	}
+
+	/** Bytes on disk. */
+	get written(): number {
+		return this.#written;
+	}
+
+	/** Appends. What part of it got to the disk counts as written even where this throws NoSpaceError. */
+	async write(chunks: readonly Buffer[]): Promise<void> {
+		let rest = chunks;
+		while (rest.length > 0) {
+			let bytesWritten: number;
+			try {
+				({bytesWritten} = await this.#handle.writev(rest as Buffer[], this.#written));
+			} catch (error) {
+				throw new NoSpaceError(`writing ${this.file} failed: ${describe(error)}`, {cause: error});
+			}
+			this.#written += bytesWritten;
+			rest = dropBytes(rest, bytesWritten);
+		}
+		this.#hash.advance(this.#written);
+	}
+
+	/** Reads what is written. 0: nothing there. */
+	async read(into: Buffer, length: number, position: number): Promise<number> {
+		const {bytesRead} = await this.#handle.read(into, 0, length, position);
+		return bytesRead;
+	}
+
+	/** The digests of all that is written. */
+	digests(): Promise<Digests> {
+		return this.#hash.digests(this.#written);
+	}
+
+	/** Throws away what is there and begins again. */
+	async restart(): Promise<void> {
+		this.#hash.abandon();
+		await this.#handle.truncate(0);
+		this.#written = 0;
+		this.#hash = this.#beginHash();
+	}
+
+	/** Begins again in a new file, the old one having been moved away or deleted. */
+	async replace(): Promise<void> {
+		this.#hash.abandon();
+		const old = this.#handle;
+		this.#handle = await openGrowing(this.file);
+		this.#written = 0;
+		this.#hash = this.#beginHash();
+		await old.close();
+	}
+
+	async sync(): Promise<void> {
+		await this.#handle.sync();
+	}
+
+	/** Lets go of the file and leaves it as it is. Reads under way finish first. */
+	async close(): Promise<void> {
+		if (this.#closed) {
+			return;
+		}
+		this.#closed = true;
+		this.#hash.abandon();
+		this.#onClose();
+		await this.#handle.close();
+	}
+
+	#beginHash(): FileHash {
+		const algorithms: Algorithm[] = ['sha1', 'sha256'];
+		if (this.wanted.sha1 === undefined) {
+			algorithms.push('md5');
+		}
+		return this.#hashing.follow(this.file, algorithms);
+	}
+}
+
+async function openGrowing(file: string): Promise<FileHandle> {
+	try {
+		return await open(file, 'r+').catch((error: unknown) => {
+			if ((error as NodeJS.ErrnoException).code === 'ENOENT') {
+				return open(file, 'wx+');
+			}
+			throw error;
+		});
+	} catch (error) {
+		throw new NoSpaceError(`${file} cannot be written: ${describe(error)}`, {cause: error});
+	}
+}
+
+function dropBytes(chunks: readonly Buffer[], bytes: number): readonly Buffer[] {
+	let left = bytes;
+	let first = 0;
+	for (const chunk of chunks) {
+		if (left < chunk.length) {
+			break;
+		}
+		left -= chunk.length;
+		first++;
+	}
+	const rest = chunks.slice(first);
+	const [head, ...tail] = rest;
+	return head === undefined ? [] : [head.subarray(left), ...tail];
+}

@@ -1,0 +1,86 @@
+/**
+ * Files that were not what their digest says, kept for a while so that the operator can look at them.
+ *
+ * The store moves a wrong partial or blob in; age and total size are bounded, the oldest go first. Beside each file
+ * stands a `.json` that tells what it should have been and who supplied it.
+ */
+import {mkdir, readdir, rename, rm, stat} from 'node:fs/promises';
+import path from 'node:path';
+import {describe} from '../errors.js';
+import type {Host} from '../host.js';
+import {writeWhole, type Layout} from './layout.js';
+
+export interface QuarantineLimits {
+	readonly keepForMs: number;
+	readonly maxBytes: number;
+}
+
+export interface QuarantineNote {
+	readonly expected: object;
+	readonly got: object;
+	readonly suppliers: readonly string[];
+}
+
+export interface QuarantinedFile {
+	readonly name: string;
+	readonly size: number;
+	readonly sinceMs: number;
+}
+
+export class Quarantine {
+	readonly #layout: Layout;
+	readonly #host: Host;
+	#limits: QuarantineLimits;
+
+	constructor({layout, host, limits}: {layout: Layout; host: Host; limits: QuarantineLimits}) {
+		this.#layout = layout;
+		this.#host = host;
+		this.#limits = limits;
+	}
+
+	setLimits(limits: QuarantineLimits): void {
+		this.#limits = limits;
+	}
+
+	/** Moves the file in. Where that cannot be done it is deleted: wrong bytes must not stay in its place. */
+	async add(file: string, key: string, note: QuarantineNote): Promise<void> {
+		const stamp = new Date(this.#host.clock.now()).toISOString().replaceAll(/[:.]/g, '');
+		const name = `${stamp}-${key}`;
+		try {
+			await mkdir(this.#layout.quarantine, {recursive: true});
+			await rename(file, this.#layout.quarantined(name));
+			await writeWhole(this.#layout.quarantined(`${name}.json`), `${JSON.stringify(note, null, 2)}\n`);
+		} catch (error) {
+			this.#host.log.warn({file, problem: describe(error)}, 'a wrong file could not be quarantined and is deleted');
+			await rm(file, {force: true});
+		}
+		await this.sweep();
+	}
+
+	async list(): Promise<readonly QuarantinedFile[]> {
+		const names = await readdir(this.#layout.quarantine).catch(() => []);
+		const files: QuarantinedFile[] = [];
+		for (const name of names.filter(name => !name.endsWith('.json') && !name.endsWith('.new'))) {
+			const found = await stat(this.#layout.quarantined(name)).catch(() => undefined);
+			if (found !== undefined) {
+				files.push({name, size: found.size, sinceMs: found.ctimeMs});
+			}
+		}
+		return files.sort((a, b) => b.sinceMs - a.sinceMs || (a.name < b.name ? 1 : -1));
+	}
+
+	/** Deletes what is too old or too much. */
+	async sweep(): Promise<void> {
+		let bytes = 0;
+		for (const file of await this.list()) {
+			const tooOld = this.#host.clock.now() - file.sinceMs > this.#limits.keepForMs;
+			if (tooOld || bytes + file.size > this.#limits.maxBytes) {
+				await rm(this.#layout.quarantined(file.name), {force: true});
+				await rm(this.#layout.quarantined(`${path.basename(file.name)}.json`), {force: true});
+			} else {
+				bytes += file.size;
+			}
+		}
+		this.#host.metrics.quarantineBytes.set(bytes);
+	}
+}

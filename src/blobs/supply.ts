@@ -1,0 +1,348 @@
+/**
+ * The bytes of one file from wherever they can be had, in order.
+ *
+ * Every supplier offers the same file, so any of them may go on where another was cut off. A supplier that fails is
+ * tried again, others first; one whose bytes turned out wrong is not asked for this file again. A download or a
+ * pass-through reader pulls with `next`; what the bytes are worth is theirs to verify.
+ */
+import type {Readable} from 'node:stream';
+import {IntegrityError, NotFoundError, SourceUnavailableError, describe} from '../errors.js';
+import {pause, type Host} from '../host.js';
+import {Batches} from './batches.js';
+import type {Wanted} from './partial.js';
+
+/** One place a file's bytes can be had from. */
+export interface Supplier {
+	readonly name: string;
+	/** Known to be in trouble: asked after the others. */
+	readonly doubtful: boolean;
+	open(at: {readonly offset: number; readonly etag?: string}, signal: AbortSignal): Promise<SupplierBody>;
+	/** What it sent was wrong. */
+	mark(problem: string): void;
+}
+
+export interface SupplierBody {
+	readonly stream: Readable;
+	/** Where in the file `stream` begins; may be less than was asked for. */
+	readonly offset: number;
+	readonly size: number | undefined;
+	readonly etag: string | undefined;
+	readonly contentMd5: string | undefined;
+	/** Which of its addresses answers: ETags of different servers cannot be compared. */
+	readonly address?: string | undefined;
+}
+
+/** What is on disk from an earlier attempt counts as a supplier that cannot be asked again. */
+export const fromDisk = '(disk)';
+
+const firstBackoffMs = 200;
+const longestBackoffMs = 5000;
+const maxRestarts = 3;
+
+interface Current {
+	readonly supplier: Supplier;
+	readonly body: SupplierBody;
+	readonly batches: Batches;
+	/** Bytes still to be passed over: the supplier ignored the range. */
+	surplus: number;
+}
+
+export class Supply {
+	/** Who supplied the bytes that are there now. */
+	readonly contributors = new Set<string>();
+	readonly #wanted: Wanted;
+	readonly #suppliers: () => readonly Supplier[];
+	readonly #host: Host;
+	readonly #retries: number;
+	readonly #failures = new Map<string, number>();
+	readonly #absent = new Set<string>();
+	/** Not to be asked again: what they sent was wrong. */
+	readonly #condemned = new Set<string>();
+	/** One of them was wrong, and it is not known which: their bytes must not be mixed again. */
+	readonly #suspects = new Set<string>();
+	readonly #etags = new Map<string, string>();
+	#position: number;
+	#current: Current | undefined;
+	#contentMd5: string | undefined;
+	#restarts = 0;
+	#lastError: unknown;
+
+	constructor(options: {
+		wanted: Wanted;
+		suppliers: () => readonly Supplier[];
+		host: Host;
+		/** Further tries at one supplier without a byte of progress between them. */
+		retries: number;
+		/** How much is there already. */
+		position: number;
+	}) {
+		this.#wanted = options.wanted;
+		this.#suppliers = options.suppliers;
+		this.#host = options.host;
+		this.#retries = options.retries;
+		this.#position = options.position;
+		if (options.position > 0) {
+			this.contributors.add(fromDisk);
+		}
+	}
+
+	/** Whoever is supplying, or did last. */
+	get supplier(): string | undefined {
+		return this.#current?.supplier.name ?? [...this.contributors].findLast(name => name !== fromDisk);
+	}
+
+	/** The whole file's MD5 (base64) as the last supplier told it. */
+	get contentMd5(): string | undefined {
+		return this.#contentMd5;
+	}
+
+	/**
+	 * The next bytes; `undefined` when the file is whole; `'restart'` when what was had so far cannot be gone on from:
+	 * the caller throws it away, and the next call begins at 0. Throws when nobody can supply the rest.
+	 */
+	async next(signal: AbortSignal): Promise<readonly Buffer[] | 'restart' | undefined> {
+		while (this.#position < this.#wanted.size) {
+			if (this.#current === undefined && (await this.#open(signal)) === 'restart') {
+				return 'restart';
+			}
+			const chunks = await this.#pull(signal);
+			if (chunks !== undefined) {
+				return chunks;
+			}
+		}
+		this.close();
+		return undefined;
+	}
+
+	/** Begins again at 0. */
+	restart(): void {
+		this.close();
+		this.#position = 0;
+		this.contributors.clear();
+		this.#etags.clear();
+	}
+
+	/**
+	 * The file was whole and wrong. Tells who is to blame, then begins again at 0 without them. Part of it having come
+	 * from the disk, that is blamed: a crash of the machine is likelier than a liar, and who lies is found out next time.
+	 */
+	wrong(problem: string): readonly string[] {
+		const blamed = this.contributors.has(fromDisk) ? [fromDisk] : [...this.contributors];
+		const [only] = blamed;
+		if (blamed.length === 1 && only !== undefined) {
+			this.#condemned.add(only);
+		} else {
+			for (const name of blamed) {
+				this.#suspects.add(name);
+			}
+		}
+		for (const supplier of this.#suppliers()) {
+			if (blamed.includes(supplier.name)) {
+				supplier.mark(problem);
+			}
+		}
+		this.#lastError = new IntegrityError(problem);
+		this.restart();
+		return blamed;
+	}
+
+	close(): void {
+		this.#current?.batches.close();
+		this.#current = undefined;
+	}
+
+	async #pull(signal: AbortSignal): Promise<readonly Buffer[] | undefined> {
+		const current = this.#current;
+		if (current === undefined) {
+			return undefined;
+		}
+		let chunks: readonly Buffer[] | undefined;
+		try {
+			chunks = await current.batches.next(signal);
+		} catch (error) {
+			signal.throwIfAborted();
+			this.#lost(current, error);
+			return undefined;
+		}
+		if (chunks === undefined) {
+			this.#endedEarly(current);
+			return undefined;
+		}
+		const useful = this.#clip(chunks, current);
+		if (useful.length === 0) {
+			return undefined;
+		}
+		for (const chunk of useful) {
+			this.#position += chunk.length;
+		}
+		this.contributors.add(current.supplier.name);
+		this.#failures.delete(current.supplier.name);
+		return useful;
+	}
+
+	/** Passes over what we have already, and cuts off what is too much. */
+	#clip(chunks: readonly Buffer[], current: Current): readonly Buffer[] {
+		const useful: Buffer[] = [];
+		let room = this.#wanted.size - this.#position;
+		for (const chunk of chunks) {
+			const skipped = Math.min(current.surplus, chunk.length);
+			current.surplus -= skipped;
+			const rest = chunk.subarray(skipped, skipped + room);
+			if (rest.length > 0) {
+				useful.push(rest);
+				room -= rest.length;
+			}
+		}
+		return useful;
+	}
+
+	#endedEarly(current: Current): void {
+		const at = this.#position - current.surplus;
+		const problem = `the file ended at ${at} of ${this.#wanted.size} bytes`;
+		if (current.body.size === undefined) {
+			// It ended as its sender meant it to: this is another file.
+			this.#condemn(current.supplier, problem);
+		} else {
+			this.#lost(current, new SourceUnavailableError(current.supplier.name, problem));
+		}
+		this.close();
+	}
+
+	#lost(current: Current, error: unknown): void {
+		this.#failed(current.supplier, error);
+		this.close();
+	}
+
+	#failed(supplier: Supplier, error: unknown): void {
+		this.#lastError = error;
+		const failures = (this.#failures.get(supplier.name) ?? 0) + 1;
+		this.#failures.set(supplier.name, failures);
+		this.#host.log.warn(
+			{source: supplier.name, image: this.#wanted.uuid, at: this.#position, failures, problem: describe(error)},
+			'a transfer was interrupted',
+		);
+	}
+
+	#condemn(supplier: Supplier, problem: string): void {
+		this.#lastError = new IntegrityError(`source ${supplier.name}: ${problem}`);
+		this.#condemned.add(supplier.name);
+		supplier.mark(problem);
+		this.#host.log.warn(
+			{source: supplier.name, image: this.#wanted.uuid, problem},
+			'a source is not used for this file',
+		);
+	}
+
+	async #open(signal: AbortSignal): Promise<'restart' | undefined> {
+		const supplier = this.#choose();
+		if (this.#mustNotMix(supplier)) {
+			return this.#beginAgain(supplier);
+		}
+		const failures = this.#failures.get(supplier.name) ?? 0;
+		if (failures > 0) {
+			const backoffMs = Math.min(longestBackoffMs, firstBackoffMs * 2 ** (failures - 1));
+			await pause(this.#host.clock, backoffMs * (0.5 + this.#host.random() / 2), signal);
+		}
+		let body: SupplierBody;
+		try {
+			const etag = this.#etags.get(supplier.name);
+			body = await supplier.open({offset: this.#position, ...(etag === undefined ? {} : {etag})}, signal);
+		} catch (error) {
+			signal.throwIfAborted();
+			if (error instanceof NotFoundError) {
+				this.#lastError = error;
+				this.#absent.add(supplier.name);
+			} else {
+				this.#failed(supplier, error);
+			}
+			return undefined;
+		}
+		return this.#accept(supplier, body);
+	}
+
+	/** Looks at what a supplier answered before any byte of it is used. */
+	#accept(supplier: Supplier, body: SupplierBody): 'restart' | undefined {
+		const batches = new Batches(body.stream);
+		const problem = this.#misfit(body);
+		if (problem !== undefined) {
+			batches.close();
+			this.#condemn(supplier, problem);
+			return undefined;
+		}
+		const server = `${supplier.name} ${body.address ?? ''}`;
+		const before = this.#etags.get(server);
+		if (body.etag !== undefined && before !== undefined && body.etag !== before && this.#position > 0) {
+			batches.close();
+			if (this.#others(supplier).length === 0) {
+				return this.#beginAgain(supplier);
+			}
+			this.#condemn(supplier, 'the file changed while it was being fetched');
+			return undefined;
+		}
+		if (body.etag !== undefined) {
+			this.#etags.set(server, body.etag);
+			this.#etags.set(supplier.name, body.etag);
+		}
+		this.#contentMd5 = body.contentMd5 ?? this.#contentMd5;
+		this.#current = {supplier, body, batches, surplus: this.#position - body.offset};
+		return undefined;
+	}
+
+	#misfit(body: SupplierBody): string | undefined {
+		if (body.size !== undefined && body.size !== this.#wanted.size) {
+			return `the file has ${body.size} bytes there, its manifest says ${this.#wanted.size}`;
+		}
+		if (body.offset > this.#position) {
+			return `the file was asked for from ${this.#position}, and came from ${body.offset}`;
+		}
+		return undefined;
+	}
+
+	#beginAgain(supplier: Supplier): 'restart' | undefined {
+		if (++this.#restarts > maxRestarts) {
+			this.#condemn(supplier, 'the file keeps changing while it is being fetched');
+			return undefined;
+		}
+		this.restart();
+		return 'restart';
+	}
+
+	#mustNotMix(supplier: Supplier): boolean {
+		const others = [...this.contributors].filter(name => name !== supplier.name);
+		return (
+			others.length > 0 &&
+			this.#suspects.size > 0 &&
+			(this.#suspects.has(supplier.name) || others.some(name => this.#suspects.has(name)))
+		);
+	}
+
+	#usable(): readonly Supplier[] {
+		return this.#suppliers().filter(
+			({name}) =>
+				!this.#condemned.has(name) && !this.#absent.has(name) && (this.#failures.get(name) ?? 0) <= this.#retries,
+		);
+	}
+
+	#others(supplier: Supplier): readonly Supplier[] {
+		return this.#usable().filter(({name}) => name !== supplier.name);
+	}
+
+	/** The one with the fewest failures; among equals one that is well, then one that nothing is held against, then the first. */
+	#choose(): Supplier {
+		const weigh = ({name, doubtful}: Supplier): number =>
+			(this.#failures.get(name) ?? 0) * 4 + (doubtful ? 2 : 0) + (this.#suspects.has(name) ? 1 : 0);
+		const [best] = [...this.#usable()].sort((a, b) => weigh(a) - weigh(b));
+		if (best !== undefined) {
+			return best;
+		}
+		const asked = this.#failures.size + this.#condemned.size;
+		if (asked === 0 && this.#absent.size > 0) {
+			throw new NotFoundError('no source has the file', {cause: this.#lastError});
+		}
+		if (this.#lastError instanceof SourceUnavailableError || this.#lastError instanceof IntegrityError) {
+			throw this.#lastError;
+		}
+		const names = [...this.#failures.keys(), ...this.#condemned].join(', ') || 'none';
+		throw new SourceUnavailableError(names, 'the file cannot be had', {cause: this.#lastError});
+	}
+}

@@ -1,0 +1,122 @@
+/**
+ * How far a file on its way in may be read, and whether it will grow further.
+ *
+ * The download owns the writing side (`advance`, `verified`, `restart`, `fail`); any number of followers wait in
+ * `past`. The tail is out of reach until the whole has been verified, so no follower can complete a wrong file.
+ */
+import {asError} from '../errors.js';
+
+/** Held back until verified. A file that is no longer than this is held back whole. */
+export const heldBackBytes = 65_536;
+
+interface Waiter {
+	readonly offset: number;
+	readonly resolve: (bytes: number) => void;
+	readonly reject: (error: unknown) => void;
+}
+
+export class Watermark {
+	readonly #size: number;
+	readonly #waiters = new Set<Waiter>();
+	#written = 0;
+	#verified = false;
+	#failure: {readonly error: unknown} | undefined;
+	#generation = 0;
+
+	constructor(size: number) {
+		this.#size = size;
+	}
+
+	/** Bytes on disk. */
+	get written(): number {
+		return this.#written;
+	}
+
+	/** Counts how often the file was begun again: bytes of an earlier generation must not be mixed with this one's. */
+	get generation(): number {
+		return this.#generation;
+	}
+
+	/** How many bytes may be read. */
+	get readable(): number {
+		return this.#verified ? this.#size : Math.max(0, Math.min(this.#written, this.#size - heldBackBytes));
+	}
+
+	/** True once nothing will change any more. */
+	get ended(): boolean {
+		return this.#verified || this.#failure !== undefined;
+	}
+
+	/** Resolves with how many bytes may be read once they exceed `offset`; throws once they never will. */
+	past(offset: number, signal?: AbortSignal): Promise<number> {
+		// Look and register in the same tick: an `await` between the two would lose a change that lands in the gap.
+		if (this.#failure !== undefined) {
+			return Promise.reject(asError(this.#failure.error));
+		}
+		if (this.readable > offset) {
+			return Promise.resolve(this.readable);
+		}
+		if (signal?.aborted) {
+			return Promise.reject(asError(signal.reason));
+		}
+		return new Promise((resolve, reject) => {
+			const settle = (): void => {
+				this.#waiters.delete(waiter);
+				signal?.removeEventListener('abort', onAbort);
+			};
+			const waiter: Waiter = {
+				offset,
+				resolve: bytes => {
+					settle();
+					resolve(bytes);
+				},
+				reject: error => {
+					settle();
+					reject(asError(error));
+				},
+			};
+			const onAbort = (): void => {
+				waiter.reject(signal?.reason);
+			};
+			signal?.addEventListener('abort', onAbort, {once: true});
+			this.#waiters.add(waiter);
+		});
+	}
+
+	advance(written: number): void {
+		this.#written = written;
+		this.#wake();
+	}
+
+	/** The whole file is right: the tail may go. */
+	verified(): void {
+		this.#written = this.#size;
+		this.#verified = true;
+		this.#wake();
+	}
+
+	/** The file begins again. Who waits goes on waiting. */
+	restart(): void {
+		this.#generation++;
+		this.#written = 0;
+	}
+
+	fail(error: unknown): void {
+		if (this.ended) {
+			return;
+		}
+		this.#failure = {error};
+		for (const waiter of this.#waiters) {
+			waiter.reject(error);
+		}
+	}
+
+	#wake(): void {
+		const readable = this.readable;
+		for (const waiter of this.#waiters) {
+			if (readable > waiter.offset) {
+				waiter.resolve(readable);
+			}
+		}
+	}
+}

@@ -1,0 +1,81 @@
+import {createHash} from 'node:crypto';
+import {appendFile, rm, writeFile} from 'node:fs/promises';
+import path from 'node:path';
+import test from 'ava';
+import {Hashing} from '../../src/blobs/hashing.js';
+import {makeImage} from '../helpers/make-image.js';
+import {tempDir} from '../helpers/temp-dir.js';
+
+test('a growing file is hashed behind its writer', async t => {
+	const hashing = new Hashing();
+	t.teardown(() => hashing.close());
+	const file = path.join(await tempDir(t), 'file');
+	const {bytes, sha1, sha256, md5} = makeImage({size: 5_000_000});
+	await writeFile(file, bytes.subarray(0, 1_500_000));
+	const hash = hashing.follow(file, ['sha1', 'sha256', 'md5']);
+	hash.advance(1_500_000);
+	await appendFile(file, bytes.subarray(1_500_000));
+	hash.advance(5_000_000);
+	t.deepEqual(await hash.digests(5_000_000), {sha1, sha256, md5});
+});
+
+test('several files are hashed at once, the background last but not never', async t => {
+	const hashing = new Hashing();
+	t.teardown(() => hashing.close());
+	const folder = await tempDir(t);
+	const images = Array.from({length: 6}, () => makeImage({size: 700_000}));
+	const digests = await Promise.all(
+		images.map(async (image, number) => {
+			const file = path.join(folder, String(number));
+			await writeFile(file, image.bytes);
+			return hashing.follow(file, ['sha1'], {background: number % 2 === 0}).digests(image.size);
+		}),
+	);
+	t.deepEqual(
+		digests.map(({sha1}) => sha1),
+		images.map(({sha1}) => sha1),
+	);
+});
+
+test('an empty file has the digest of nothing', async t => {
+	const hashing = new Hashing();
+	t.teardown(() => hashing.close());
+	const file = path.join(await tempDir(t), 'file');
+	await writeFile(file, '');
+	const expected = createHash('sha1').digest('hex');
+	t.deepEqual(await hashing.follow(file, ['sha1']).digests(0), {sha1: expected});
+});
+
+test('a file that is missing, or shorter than told, is an error', async t => {
+	const hashing = new Hashing();
+	t.teardown(() => hashing.close());
+	const file = path.join(await tempDir(t), 'file');
+	await t.throwsAsync(hashing.follow(file, ['sha1']).digests(1), {message: /ENOENT/});
+	await writeFile(file, 'abc');
+	await t.throwsAsync(hashing.follow(file, ['sha1']).digests(10), {message: /ends at 3/});
+});
+
+test('what was abandoned is forgotten, and the rest goes on', async t => {
+	const hashing = new Hashing();
+	t.teardown(() => hashing.close());
+	const file = path.join(await tempDir(t), 'file');
+	await writeFile(file, 'abc');
+	const left = hashing.follow(file, ['sha1']);
+	left.abandon();
+	left.abandon();
+	left.advance(2_000_000);
+	const {sha1} = await hashing.follow(file, ['sha1']).digests(3);
+	t.is(sha1, createHash('sha1').update('abc').digest('hex'));
+});
+
+test('when the thread is gone whoever waits is told, and the next file has a new one', async t => {
+	const hashing = new Hashing();
+	const file = path.join(await tempDir(t), 'file');
+	await writeFile(file, 'abc');
+	const waiting = hashing.follow(file, ['sha1']);
+	await hashing.close();
+	await t.throwsAsync(waiting.digests(3), {message: /has ended/});
+	t.is((await hashing.follow(file, ['sha1']).digests(3)).sha1?.length, 40);
+	await hashing.close();
+	await rm(file);
+});

@@ -1,0 +1,211 @@
+import {mkdir, readFile, readdir, rm, stat, truncate, writeFile} from 'node:fs/promises';
+import path from 'node:path';
+import test from 'ava';
+import {UsageError} from '../../src/errors.js';
+import {Layout, prepareLayout} from '../../src/blobs/layout.js';
+import {Quarantine} from '../../src/blobs/quarantine.js';
+import {parseManifest} from '../../src/image/manifest.js';
+import {FakeSupplier} from '../helpers/fake-supplier.js';
+import {ManualClock} from '../helpers/manual-clock.js';
+import {makeImage} from '../helpers/make-image.js';
+import {tempDir} from '../helpers/temp-dir.js';
+import {testHost} from '../helpers/test-host.js';
+import {sha1Of, startStore} from './start-store.js';
+
+test('what is stored is there after a restart, with its manifest, counted', async t => {
+	const root = await tempDir(t);
+	const image = makeImage({size: 1000});
+	const before = await startStore(t, {root});
+	await before.fetch(image, [new FakeSupplier('a', image.bytes)]);
+	await before.idle();
+	const manifest = parseManifest(image.text);
+	await before.store.keepManifest({manifest, source: 'a', sha1: sha1Of(image), index: 0});
+	await before.store.images.rememberSha1(manifest.uuid, 3, sha1Of(image));
+	await before.close();
+
+	const after = await startStore(t, {root});
+	t.like(after.store.stat(sha1Of(image)), {sha256: image.sha256, size: 1000, source: 'a'});
+	const [held] = after.store.images.list();
+	t.is(held?.manifest.text, image.text);
+	t.like(held, {source: 'a', index: 0});
+	t.is(after.store.images.foundSha1(manifest.uuid, 3), sha1Of(image));
+	t.is(after.store.bytes, 1000);
+	t.is(await after.host.metric('imgmirror_store_blobs'), 1);
+	// Plain JSON, to be read by people and by `imgadm install -m`.
+	const file = after.layout.manifest(sha1Of(image), manifest.uuid, 0);
+	t.is(await readFile(file, 'utf8'), `${image.pretty}\n`);
+});
+
+test('a file that was cut, or that lacks its info, is not served but verified again', async t => {
+	const root = await tempDir(t);
+	const [cut, bare] = [makeImage({size: 1000}), makeImage({size: 2000})];
+	const before = await startStore(t, {root});
+	for (const image of [cut, bare]) {
+		await before.fetch(image, [new FakeSupplier('a', image.bytes)]);
+	}
+	await before.idle();
+	await before.close();
+	await truncate(before.layout.blob(sha1Of(cut)), 500);
+	await rm(before.layout.info(sha1Of(bare)));
+
+	const after = await startStore(t, {root});
+	t.is(after.store.stat(sha1Of(cut)), undefined);
+	t.is(after.store.stat(sha1Of(bare)), undefined);
+	const again = new FakeSupplier('a', cut.bytes);
+	t.deepEqual(await after.fetch(cut, [again]), cut.bytes);
+	t.deepEqual(again.opened, [500]);
+	const needless = new FakeSupplier('a', bare.bytes);
+	t.deepEqual(await after.fetch(bare, [needless]), bare.bytes);
+	t.deepEqual(needless.opened, []);
+});
+
+test('a file that changes its size while the mirror runs is noticed when it is opened', async t => {
+	const rig = await startStore(t);
+	const image = makeImage({size: 1000});
+	await rig.fetch(image, [new FakeSupplier('a', image.bytes)]);
+	await rig.idle();
+	await truncate(rig.layout.blob(sha1Of(image)), 10);
+	t.is(await rig.store.open(sha1Of(image)), undefined);
+	t.is(rig.store.stat(sha1Of(image)), undefined);
+	t.deepEqual(await rig.fetch(image, [new FakeSupplier('a', image.bytes)]), image.bytes);
+});
+
+test('a file that somebody deleted is simply not there', async t => {
+	const rig = await startStore(t);
+	const image = makeImage({size: 1000});
+	await rig.fetch(image, [new FakeSupplier('a', image.bytes)]);
+	await rig.idle();
+	await rm(rig.layout.blob(sha1Of(image)));
+	t.is(await rig.store.open(sha1Of(image)), undefined);
+	t.is(rig.store.count, 0);
+});
+
+test('left-overs of a crash are cleared away, foreign files are left alone', async t => {
+	const root = await tempDir(t);
+	const layout = new Layout(root);
+	await prepareLayout(layout);
+	const image = makeImage({size: 10});
+	const folder = layout.blobFolder(sha1Of(image));
+	await mkdir(folder, {recursive: true});
+	await writeFile(layout.info(sha1Of(image)), '{}');
+	await writeFile(`${layout.info(sha1Of(image))}.new`, 'half');
+	await writeFile(path.join(folder, 'README'), 'mine');
+	await writeFile(path.join(layout.digests, `${image.uuid}.0`), 'not a digest');
+	const rig = await startStore(t, {root});
+	t.deepEqual(await readdir(folder), ['README']);
+	t.is(rig.store.count, 0);
+});
+
+test('a manifest beside its file that cannot be read is reported and passed over', async t => {
+	const root = await tempDir(t);
+	const image = makeImage({size: 1000});
+	const before = await startStore(t, {root});
+	await before.fetch(image, [new FakeSupplier('a', image.bytes)]);
+	await before.idle();
+	await before.close();
+	const manifest = parseManifest(image.text);
+	await writeFile(before.layout.manifest(sha1Of(image), manifest.uuid, 0), '{"v":');
+	const rig = await startStore(t, {root});
+	t.deepEqual([...rig.store.images.list()], []);
+	t.is(rig.host.linesLike(/cannot be read/).length, 1);
+	t.is(rig.store.count, 1);
+});
+
+test('dropping an image drops its file unless another image has the same', async t => {
+	const rig = await startStore(t);
+	const one = makeImage({size: 1000});
+	const two = makeImage({bytes: one.bytes});
+	await rig.fetch(one, [new FakeSupplier('a', one.bytes)]);
+	await rig.idle();
+	const [first, second] = [parseManifest(one.text), parseManifest(two.text)];
+	for (const manifest of [first, second]) {
+		await rig.store.keepManifest({manifest, source: 'a', sha1: sha1Of(one), index: 0});
+	}
+	await rig.store.dropImage(first.uuid);
+	t.deepEqual(
+		[...rig.store.images.list()].map(held => held.manifest.uuid),
+		[second.uuid],
+	);
+	t.is(rig.store.count, 1);
+	await rig.store.dropImage(second.uuid);
+	t.is(rig.store.count, 0);
+	t.deepEqual(await readdir(rig.layout.blobFolder(sha1Of(one))), []);
+});
+
+test('an image whose file changed leaves no manifest beside the old one', async t => {
+	const rig = await startStore(t);
+	const [one, two] = [makeImage({size: 1000}), makeImage({size: 1000})];
+	for (const image of [one, two]) {
+		await rig.fetch(image, [new FakeSupplier('a', image.bytes)]);
+	}
+	await rig.idle();
+	const manifest = parseManifest(one.text);
+	await rig.store.keepManifest({manifest, source: 'a', sha1: sha1Of(one), index: 1});
+	await rig.store.keepManifest({manifest, source: 'a', sha1: sha1Of(two), index: 1});
+	await t.throwsAsync(stat(rig.layout.manifest(sha1Of(one), manifest.uuid, 1)));
+	t.true((await stat(rig.layout.manifest(sha1Of(two), manifest.uuid, 1))).isFile());
+});
+
+test('the MD5 is computed after the fact, and kept', async t => {
+	const root = await tempDir(t);
+	const rig = await startStore(t, {root});
+	const image = makeImage({size: 100_000});
+	await rig.fetch(image, [new FakeSupplier('a', image.bytes)]);
+	while (rig.store.stat(sha1Of(image))?.md5 === undefined) {
+		await new Promise(resolve => setImmediate(resolve));
+	}
+	t.is(rig.store.stat(sha1Of(image))?.md5, image.md5);
+});
+
+test('a data directory of another version is refused, one that cannot be written too', async t => {
+	const root = await tempDir(t);
+	await writeFile(path.join(root, 'version'), '99\n');
+	await t.throwsAsync(prepareLayout(new Layout(root)), {instanceOf: UsageError, message: /layout version 99/});
+	await writeFile(path.join(root, 'file'), '');
+	await t.throwsAsync(prepareLayout(new Layout(path.join(root, 'file'))), {
+		instanceOf: UsageError,
+		message: /cannot be used/,
+	});
+});
+
+test('the quarantine keeps what is young enough and fits', async t => {
+	const root = await tempDir(t);
+	const layout = new Layout(root);
+	await prepareLayout(layout);
+	const clock = new ManualClock(Date.now());
+	const host = testHost({clock});
+	const quarantine = new Quarantine({layout, host, limits: {keepForMs: 60_000, maxBytes: 2500}});
+	for (const number of [1, 2, 3]) {
+		const file = path.join(root, `wrong-${number}`);
+		await writeFile(file, Buffer.alloc(1000, number));
+		await quarantine.add(file, `key${number}`, {expected: {}, got: {}, suppliers: ['a']});
+		await clock.advance(10);
+	}
+	const kept = await quarantine.list();
+	t.is(kept.length, 2);
+	t.false(kept.some(({name}) => name.endsWith('key1')));
+	t.is(await host.metric('imgmirror_quarantine_bytes'), 2000);
+	const [newest] = kept;
+	const note = await readFile(layout.quarantined(`${newest?.name ?? ''}.json`), 'utf8');
+	t.deepEqual(JSON.parse(note), {expected: {}, got: {}, suppliers: ['a']});
+
+	quarantine.setLimits({keepForMs: 0, maxBytes: 0});
+	await clock.advance(120_000);
+	await quarantine.sweep();
+	t.deepEqual(await readdir(layout.quarantine), []);
+});
+
+test('what cannot be moved into quarantine is deleted', async t => {
+	const root = await tempDir(t);
+	const layout = new Layout(root);
+	await prepareLayout(layout);
+	await rm(layout.quarantine, {recursive: true});
+	await writeFile(layout.quarantine, 'in the way');
+	const file = path.join(root, 'wrong');
+	await writeFile(file, 'wrong');
+	const host = testHost();
+	const quarantine = new Quarantine({layout, host, limits: {keepForMs: 1000, maxBytes: 1000}});
+	await quarantine.add(file, 'key', {expected: {}, got: {}, suppliers: []});
+	await t.throwsAsync(stat(file), {code: 'ENOENT'});
+	t.is(host.linesLike(/could not be quarantined/).length, 1);
+});
