@@ -1,0 +1,51 @@
+/**
+ * What a command has of the process it runs in.
+ *
+ * `main.ts` hands in the real thing, tests a stand-in: nothing in this room touches `process` itself.
+ */
+import type {networkInterfaces} from 'node:os';
+import type {Config} from '../config.js';
+
+export interface Output {
+	write(text: string): unknown;
+	readonly isTTY?: boolean;
+}
+
+/** A mirror that runs: what `assemble` makes. */
+export interface RunningMirror {
+	/** Where it really listens: `http://127.0.0.1:8080`, `https://[::]:8443`, `unix:/run/imgmirror.sock`. */
+	readonly addresses: readonly string[];
+	/** Takes over what can be changed while running; says what cannot. */
+	reload(config: Config): Promise<readonly string[]>;
+	/** Lets responses finish as long as the configuration says, then suspends transfers. */
+	stop(): Promise<void>;
+}
+
+export interface AssembleOptions {
+	readonly version: string;
+	/** Where the log goes. */
+	readonly stderr: Output;
+}
+
+export type Assemble = (config: Config, options: AssembleOptions) => Promise<RunningMirror>;
+
+/** Signals, and errors that nobody caught. */
+export interface ProcessEvents {
+	on(event: string, listener: (value: unknown) => void): unknown;
+	off(event: string, listener: (value: unknown) => void): unknown;
+}
+
+export interface CliIo {
+	readonly stdout: Output;
+	readonly stderr: Output;
+	readonly env: Readonly<Record<string, string | undefined>>;
+	/** Relative paths begin here. */
+	readonly directory: string;
+	readonly version: string;
+	readonly process: ProcessEvents;
+	/** At once, whatever is under way. */
+	exit(code: number): void;
+	/** Instead of the real one: for tests. */
+	readonly assemble?: Assemble;
+	readonly networkInterfaces: typeof networkInterfaces;
+}

@@ -1,0 +1,37 @@
+/**
+ * A command line to an exit code.
+ *
+ * The door of this room: `main.ts` calls it with the real process, tests with a stand-in. What the user did wrong is
+ * said on stderr here; failures of a running mirror are the commands' own to report.
+ */
+import {ConfigError, MirrorError, describe} from '../errors.js';
+import {configCheck, configExample, configShow} from './config-commands.js';
+import {exitCodes} from './exit-codes.js';
+import type {CliIo} from './io.js';
+import {runProgram} from './program.js';
+
+export async function runCli(argv: readonly string[], io: CliIo): Promise<number> {
+	try {
+		return await runProgram(
+			argv,
+			{
+				async serve(request) {
+					const {serve} = await import('./serve.js');
+					return serve(request, io);
+				},
+				configCheck: request => configCheck(request, io),
+				configShow: request => configShow(request, io),
+				configExample: () => configExample(io),
+			},
+			io,
+		);
+	} catch (error) {
+		if (error instanceof ConfigError) {
+			io.stderr.write(`imgmirror: ${error.message}\n${error.faults.map(fault => `  ${fault}\n`).join('')}`);
+			return exitCodes.usage;
+		}
+		const text = error instanceof MirrorError || !(error instanceof Error) ? describe(error) : error.stack;
+		io.stderr.write(`imgmirror: ${text ?? describe(error)}\n`);
+		return exitCodes.failure;
+	}
+}

@@ -1,0 +1,50 @@
+#!/usr/bin/env node
+/**
+ * argv to a command, its outcome to an exit code.
+ *
+ * The only place that touches the process itself; everything it starts gets what it needs from here.
+ */
+import {readFileSync} from 'node:fs';
+import {networkInterfaces} from 'node:os';
+import {dirname, join} from 'node:path';
+import {fileURLToPath} from 'node:url';
+import {runCli} from './cli/run.js';
+
+for (const stream of [process.stdout, process.stderr]) {
+	// `imgmirror help | head -1`, or a log reader that went away: no reason to stop a mirror.
+	stream.on('error', (error: NodeJS.ErrnoException) => {
+		if (error.code !== 'EPIPE') {
+			throw error;
+		}
+	});
+}
+
+process.exitCode = await runCli(process.argv.slice(2), {
+	stdout: process.stdout,
+	stderr: process.stderr,
+	env: process.env,
+	directory: process.cwd(),
+	version: ownVersion(dirname(fileURLToPath(import.meta.url))),
+	process,
+	exit: code => process.exit(code),
+	networkInterfaces,
+});
+// A handle that somebody forgot must not keep a service manager waiting.
+setTimeout(() => process.exit(), 1000).unref();
+
+/** From the package.json above, however deep the build has put us. */
+function ownVersion(directory: string): string {
+	try {
+		const {name, version} = JSON.parse(readFileSync(join(directory, 'package.json'), 'utf8')) as Record<
+			string,
+			unknown
+		>;
+		if (name === 'imgmirror' && typeof version === 'string') {
+			return version;
+		}
+	} catch {
+		// Not here: further up.
+	}
+	const above = dirname(directory);
+	return above === directory ? 'of unknown version' : ownVersion(above);
+}
