@@ -1,0 +1,231 @@
+/**
+ * Any source, watched: how it is, how fast it answers, how often it failed and with what.
+ *
+ * Callers use it as the source it wraps; the catalog asks `health` before it asks a source that was down. "I have no
+ * such image" is an answer like any other, and what our own caller breaks off says nothing about the source.
+ */
+import {NotFoundError, SourceUnavailableError, describe} from '../errors.js';
+import type {Host} from '../host.js';
+import type {Manifest, Uuid} from '../image/manifest.js';
+import {SourceFailure} from './failure.js';
+import {Relay} from './relay.js';
+import type {Retry} from './retry.js';
+import type {Slots} from './slots.js';
+import type {Ask, FileAt, FileBody, HealthySource, Icon, ListEnd, Source, SourceHealth} from './source.js';
+
+type What = 'list' | 'image' | 'file' | 'icon';
+
+const firstBackoffMs = 1000;
+const maxBackoffMs = 5 * 60_000;
+/** The share that a new measurement has in the smoothed latency. */
+const freshShare = 0.2;
+
+export class WatchedSource implements HealthySource {
+	readonly #source: Source & {distrust?(uuid: Uuid): void};
+	readonly #host: Host;
+	readonly #retry: Retry;
+	readonly #slots: Slots;
+	#health: SourceHealth;
+
+	constructor(options: {
+		readonly source: Source & {distrust?(uuid: Uuid): void};
+		readonly host: Host;
+		readonly retry: Retry;
+		/** For file bodies. Waiting for one is not the source's doing, and in none of its times. */
+		readonly slots: Slots;
+	}) {
+		this.#source = options.source;
+		this.#host = options.host;
+		this.#retry = options.retry;
+		this.#slots = options.slots;
+		this.#health = {
+			state: 'unknown',
+			sinceMs: options.host.clock.now(),
+			lastSuccessMs: undefined,
+			lastFailureMs: undefined,
+			lastError: undefined,
+			consecutiveFailures: 0,
+			latencyMs: undefined,
+			requests: 0,
+			failures: 0,
+			retryAtMs: undefined,
+			marks: 0,
+			lastMark: undefined,
+		};
+	}
+
+	get name(): string {
+		return this.#source.name;
+	}
+
+	get kind(): Source['kind'] {
+		return this.#source.kind;
+	}
+
+	health(): SourceHealth {
+		return this.#health;
+	}
+
+	mark(problem: string, uuid?: Uuid): void {
+		this.#health = {...this.#health, marks: this.#health.marks + 1, lastMark: problem};
+		if (uuid !== undefined) {
+			this.#source.distrust?.(uuid);
+		}
+	}
+
+	async *list(ask: Ask): AsyncGenerator<Manifest, ListEnd, undefined> {
+		const startedMs = this.#begin();
+		const entries = this.#source.list(ask);
+		let outcome = 'aborted';
+		let answered = false;
+		try {
+			for (;;) {
+				const next = await entries.next();
+				if (!answered) {
+					answered = true;
+					this.#timed('list', startedMs);
+				}
+				if (next.done) {
+					outcome = 'ok';
+					this.#succeeded();
+					return next.value;
+				}
+				yield next.value;
+			}
+		} catch (error) {
+			outcome = this.#judge(error, ask);
+			throw error;
+		} finally {
+			this.#count('list', outcome);
+			await entries.return({skipped: 0, reasons: []});
+		}
+	}
+
+	find(uuid: Uuid, ask: Ask): Promise<Manifest | undefined> {
+		return this.#watch('image', ask, () => this.#retry.run(ask, () => this.#source.find(uuid, ask)));
+	}
+
+	readIcon(image: Manifest, ask: Ask): Promise<Icon | undefined> {
+		return this.#watch('icon', ask, () => this.#retry.run(ask, () => this.#source.readIcon(image, ask)));
+	}
+
+	async openFile(image: Manifest, index: number, at: FileAt, ask: Ask): Promise<FileBody> {
+		const giveBack = await this.#slots.take(ask.signal);
+		try {
+			const body = await this.#watch('file', ask, () => this.#source.openFile(image, index, at, ask));
+			const {bytesFromSources} = this.#host.metrics;
+			const stream = new Relay(body.stream, {
+				onBytes: bytes => bytesFromSources.inc({source: this.name}, bytes),
+			});
+			// Before the relay tells its reader: who is told of the failure then finds it in the health.
+			body.stream.prependOnceListener('error', error => {
+				this.#judge(error, ask);
+			});
+			stream.once('close', giveBack);
+			return {...body, stream};
+		} catch (error) {
+			giveBack();
+			throw error;
+		}
+	}
+
+	close(): Promise<void> {
+		return this.#source.close();
+	}
+
+	async #watch<T>(what: What, ask: Ask, run: () => Promise<T>): Promise<T> {
+		const startedMs = this.#begin();
+		let outcome = 'ok';
+		try {
+			const answer = await run();
+			outcome = answer === undefined ? 'absent' : 'ok';
+			this.#timed(what, startedMs);
+			this.#succeeded();
+			return answer;
+		} catch (error) {
+			outcome = this.#judge(error, ask);
+			if (outcome === 'absent') {
+				this.#timed(what, startedMs);
+			}
+			throw error;
+		} finally {
+			this.#count(what, outcome);
+		}
+	}
+
+	#begin(): number {
+		this.#health = {...this.#health, requests: this.#health.requests + 1};
+		return this.#host.clock.now();
+	}
+
+	#timed(what: What, startedMs: number): void {
+		const tookMs = Math.max(0, this.#host.clock.now() - startedMs);
+		this.#host.metrics.sourceSeconds.observe({source: this.name, what}, tookMs / 1000);
+		const before = this.#health.latencyMs ?? tookMs;
+		this.#health = {...this.#health, latencyMs: before + (tookMs - before) * freshShare};
+	}
+
+	#count(what: What, outcome: string): void {
+		this.#host.metrics.sourceRequests.inc({source: this.name, what, outcome});
+	}
+
+	/** What an error says about the source. */
+	#judge(error: unknown, ask: Ask): 'absent' | 'aborted' | 'failed' {
+		if (error instanceof NotFoundError) {
+			this.#succeeded();
+			return 'absent';
+		}
+		// A stream that its reader destroys with an error of his own says nothing about the source either.
+		if (ask.signal.aborted || !(error instanceof SourceUnavailableError)) {
+			return 'aborted';
+		}
+		this.#failed(error);
+		return 'failed';
+	}
+
+	#succeeded(): void {
+		const nowMs = this.#host.clock.now();
+		const health = this.#health;
+		if (health.state === 'down') {
+			this.#host.log.info({source: this.name, failures: health.consecutiveFailures}, 'source is back');
+		}
+		this.#health = {
+			...health,
+			state: 'up',
+			sinceMs: health.state === 'up' ? health.sinceMs : nowMs,
+			lastSuccessMs: nowMs,
+			consecutiveFailures: 0,
+			retryAtMs: undefined,
+		};
+		this.#host.metrics.sourceUp.set({source: this.name}, 1);
+	}
+
+	#failed(error: SourceUnavailableError): void {
+		const nowMs = this.#host.clock.now();
+		const health = this.#health;
+		const problem = describe(error);
+		if (health.state !== 'down') {
+			this.#host.log.warn({source: this.name, problem: error.problem}, 'source is down');
+		}
+		const consecutiveFailures = health.consecutiveFailures + 1;
+		this.#health = {
+			...health,
+			state: 'down',
+			sinceMs: health.state === 'down' ? health.sinceMs : nowMs,
+			lastFailureMs: nowMs,
+			lastError: problem,
+			consecutiveFailures,
+			failures: health.failures + 1,
+			retryAtMs: nowMs + this.#backoffMs(consecutiveFailures, error),
+		};
+		this.#host.metrics.sourceUp.set({source: this.name}, 0);
+	}
+
+	#backoffMs(failures: number, error: SourceUnavailableError): number {
+		const step = Math.min(maxBackoffMs, firstBackoffMs * 2 ** Math.min(failures - 1, 30));
+		// Many mirrors that lost a source in the same moment must not come back in the same moment.
+		const jittered = step * (0.75 + this.#host.random() / 2);
+		const asked = error instanceof SourceFailure ? (error.retryAfterMs ?? 0) : 0;
+		return Math.min(maxBackoffMs, Math.max(jittered, asked));
+	}
+}

@@ -1,0 +1,88 @@
+import {once} from 'node:events';
+import test from 'ava';
+import {SourceUnavailableError} from '../../src/errors.js';
+import {Slots} from '../../src/sources/slots.js';
+import {makeImage} from '../helpers/make-image.js';
+import {startUpstream} from '../helpers/start-upstream.js';
+import {ask, manifestOf, openTestSource, readBody} from './make-source.js';
+
+const never = new AbortController().signal;
+
+test('slots are given in the order in which they were asked for', async t => {
+	const slots = new Slots(2);
+	const order: number[] = [];
+	const first = await slots.take(never);
+	const second = await slots.take(never);
+	const waiting = [3, 4, 5].map(async number => {
+		const giveBack = await slots.take(never);
+		order.push(number);
+		return giveBack;
+	});
+	t.deepEqual([slots.taken, slots.waiting], [2, 3]);
+
+	first();
+	first();
+	const third = await waiting[0];
+	t.deepEqual([slots.taken, slots.waiting], [2, 2]);
+	second();
+	third?.();
+	for (const giveBack of await Promise.all(waiting)) {
+		giveBack();
+	}
+
+	t.deepEqual(order, [3, 4, 5]);
+	t.deepEqual([slots.taken, slots.waiting], [0, 0]);
+});
+
+test('who stops waiting takes nothing', async t => {
+	const slots = new Slots(1);
+	const held = await slots.take(never);
+	const abort = new AbortController();
+	const reason = new Error('gone');
+	const leaving = slots.take(abort.signal);
+	const staying = slots.take(never);
+
+	abort.abort(reason);
+	await t.throwsAsync(leaving, {is: reason});
+	await t.throwsAsync(slots.take(abort.signal), {is: reason});
+	held();
+	(await staying)();
+
+	t.deepEqual([slots.taken, slots.waiting], [0, 0]);
+});
+
+test('no more files than configured are on their way at once; manifests do not count', async t => {
+	const images = [makeImage({size: 100_000}), makeImage({size: 100_000}), makeImage({size: 100_000})];
+	const upstream = await startUpstream(t, {images});
+	upstream.misbehave('file', {holdAt: 0.5});
+	const source = openTestSource(t, upstream.url, {transfers: 2});
+
+	const [first, second, third] = images.map(image => source.openFile(manifestOf(image), 0, {offset: 0}, ask()));
+	const firstBody = await first;
+	await second;
+	await source.find(manifestOf(images[2] ?? makeImage()).uuid, ask());
+	t.is(upstream.fileRequests.length, 2);
+
+	const closed = once(firstBody?.stream ?? process, 'close');
+	firstBody?.stream.destroy();
+	await closed;
+	await third;
+	t.is(upstream.fileRequests.length, 3);
+	upstream.release();
+	t.deepEqual(await readBody((await third) ?? (await Promise.reject(new Error('no body')))), images[2]?.bytes);
+	(await second)?.stream.destroy();
+});
+
+test('a slot comes back when the file cannot be opened, and when it breaks', async t => {
+	const image = makeImage({size: 100_000});
+	const upstream = await startUpstream(t, {images: [image]});
+	const source = openTestSource(t, upstream.url, {transfers: 1});
+	const open = () => source.openFile(manifestOf(image), 0, {offset: 0}, ask());
+
+	upstream.misbehave('file', {status: 500}, {times: 1});
+	await t.throwsAsync(open(), {instanceOf: SourceUnavailableError});
+	upstream.misbehave('file', {cutAt: 0.5}, {times: 1});
+	await t.throwsAsync(readBody(await open()), {instanceOf: SourceUnavailableError});
+
+	t.deepEqual(await readBody(await open()), image.bytes);
+});
