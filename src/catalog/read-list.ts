@@ -1,0 +1,90 @@
+/**
+ * Reading a source's list to its end, and what is different in it.
+ *
+ * Nothing is touched here that others see: `source-list.ts` takes over the result in one step, or not at all.
+ */
+import type {Manifest, Uuid} from '../image/manifest.js';
+import type {ListEnd, Source} from '../sources/source.js';
+import {Slices} from './slices.js';
+import {untilAborted} from './waiting.js';
+
+/** A list that was read to its end. */
+export interface ReadList {
+	readonly listed: Map<Uuid, Manifest>;
+	/** In it, but not what the operator wants. */
+	readonly unwanted: ReadonlySet<Uuid>;
+	readonly end: ListEnd;
+}
+
+/** Throws what the source throws, and the signal's reason as soon as it is aborted, whatever the source does. */
+export async function readList(options: {
+	readonly source: Source;
+	readonly matches: (manifest: Manifest) => boolean;
+	/** The same manifest as an object that is there already, if there is one. */
+	readonly known: (manifest: Manifest) => Manifest;
+	/** Counts what has arrived, for whoever wants to know when it has failed. */
+	readonly progress: {images: number};
+	readonly signal: AbortSignal;
+}): Promise<ReadList> {
+	const {source, matches, known, progress, signal} = options;
+	const listed = new Map<Uuid, Manifest>();
+	const unwanted = new Set<Uuid>();
+	const slices = new Slices();
+	const iterator = source.list({signal});
+	let ended = false;
+	try {
+		for (;;) {
+			const step = await untilAborted(iterator.next(), signal);
+			if (step.done === true) {
+				ended = true;
+				return {listed, unwanted, end: step.value};
+			}
+			progress.images++;
+			const manifest = step.value;
+			if (!matches(manifest)) {
+				unwanted.add(manifest.uuid);
+			} else if (!listed.has(manifest.uuid)) {
+				listed.set(manifest.uuid, known(manifest));
+			}
+			if (slices.over) {
+				await slices.next();
+			}
+		}
+	} finally {
+		if (!ended) {
+			// Not waited for: a source that hangs would hang here, too.
+			iterator.return({skipped: 0, reasons: []}).catch(() => undefined);
+		}
+	}
+}
+
+/** What is new, and what is missing. */
+export async function compareLists(
+	before: ReadonlyMap<Uuid, Manifest>,
+	after: ReadonlyMap<Uuid, Manifest>,
+): Promise<{added: Manifest[]; changed: number; removed: Manifest[]}> {
+	const slices = new Slices();
+	const added: Manifest[] = [];
+	const removed: Manifest[] = [];
+	let changed = 0;
+	for (const [uuid, manifest] of after) {
+		if (slices.over) {
+			await slices.next();
+		}
+		const known = before.get(uuid);
+		if (known === undefined) {
+			added.push(manifest);
+		} else if (known !== manifest) {
+			changed++;
+		}
+	}
+	for (const [uuid, manifest] of before) {
+		if (slices.over) {
+			await slices.next();
+		}
+		if (!after.has(uuid)) {
+			removed.push(manifest);
+		}
+	}
+	return {added, changed, removed};
+}

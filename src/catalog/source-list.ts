@@ -1,0 +1,400 @@
+/**
+ * The last list of one source, and how it is kept up to date.
+ *
+ * The catalog owns one per source and merges their `images`. Whoever needs the list calls `touch` and goes on with
+ * what is there; a refresh runs behind, one at a time, at most once per `listTtlMs` and with backoff while the source
+ * fails, however many clients ask. What vanishes from the list is `gone-images.ts`, the merging is not done here.
+ */
+import {SourceUnavailableError, describe} from '../errors.js';
+import type {Host, Timer} from '../host.js';
+import {compareImages, type Manifest, type Uuid} from '../image/manifest.js';
+import type {Ask, ListEnd, SourceKind} from '../sources/source.js';
+import {Availability} from './availability.js';
+import type {CatalogSource} from './catalog-source.js';
+import {GoneImages} from './gone-images.js';
+import type {HeldImage, KnownList} from './known.js';
+import type {Memory} from './memory.js';
+import {compareLists, readList, type ReadList} from './read-list.js';
+import {Saver} from './saver.js';
+import {Slices} from './slices.js';
+import {inWords} from './words.js';
+
+export type {CatalogSource} from './catalog-source.js';
+
+/** What a source list needs of the catalog. */
+export interface ListOwner {
+	/** The list, or whether it counts, is another than before. */
+	changed(): void;
+	/** An image was dropped: it is gone from this source, surely and for good. */
+	dropped(list: SourceList, manifest: Manifest): void;
+	/** Images from this source of which we hold files. */
+	heldFrom(source: string): Iterable<HeldImage>;
+	/** The same manifest as an object that is there already, if there is one. */
+	shared(manifest: Manifest): Manifest;
+}
+
+/** A list is not asked for more often than this, whatever the configuration says. */
+const shortestPeriodMs = 1000;
+
+export class SourceList {
+	readonly #host: Host;
+	readonly #memory: Memory;
+	readonly #owner: ListOwner;
+	#availability: Availability;
+	readonly #gone: GoneImages;
+	#entry: CatalogSource;
+	#listed: ReadonlyMap<Uuid, Manifest> = new Map();
+	#images: readonly Manifest[] = [];
+	#hidden: readonly Manifest[] = [];
+	#fetchedAt: number | undefined;
+	#end: ListEnd = {skipped: 0, reasons: []};
+	#rememberedKind: SourceKind | undefined;
+	#lastError: string | undefined;
+	#wasKnown = false;
+	#firstTry: {readonly startedAt: number; readonly ended: Promise<void>} | undefined;
+	/** Of the refresh that runs. */
+	#progress = {images: 0};
+	#running: Promise<void> | undefined;
+	#timer: Timer | undefined;
+	#abort = new AbortController();
+	readonly #saver = new Saver(changed => this.#save(changed));
+
+	constructor(options: {entry: CatalogSource; host: Host; memory: Memory; owner: ListOwner}) {
+		this.#entry = options.entry;
+		this.#host = options.host;
+		this.#memory = options.memory;
+		this.#owner = options.owner;
+		this.#availability = this.#unknownAvailability();
+		this.#gone = new GoneImages({list: this, host: options.host, memory: options.memory});
+	}
+
+	get name(): string {
+		return this.#entry.source.name;
+	}
+
+	get entry(): CatalogSource {
+		return this.#entry;
+	}
+
+	get kind(): SourceKind | undefined {
+		return this.#entry.source.kind ?? this.#rememberedKind;
+	}
+
+	/** In our list because of this source. Sorted. */
+	get images(): readonly Manifest[] {
+		return this.#images;
+	}
+
+	/** Out of the list, but found by uuid. */
+	get hidden(): readonly Manifest[] {
+		return this.#hidden;
+	}
+
+	get goneCount(): number {
+		return this.#gone.size;
+	}
+
+	get fetchedAt(): number | undefined {
+		return this.#fetchedAt;
+	}
+
+	get end(): ListEnd {
+		return this.#end;
+	}
+
+	get lastError(): string | undefined {
+		return this.#lastError;
+	}
+
+	get nextTryAt(): number | undefined {
+		return this.#availability.listRetryAt;
+	}
+
+	/** The first attempt ever, while it is running. */
+	get firstTry(): {readonly startedAt: number; readonly ended: Promise<void>; readonly arriving: boolean} | undefined {
+		return this.#firstTry === undefined ? undefined : {...this.#firstTry, arriving: this.#progress.images > 0};
+	}
+
+	/** Its last list still counts. */
+	get known(): boolean {
+		return this.#fetchedAt !== undefined && this.#host.clock.now() - this.#fetchedAt <= this.#entry.keepForMs;
+	}
+
+	get fresh(): boolean {
+		const ageMs = this.#ageMs();
+		return ageMs !== undefined && ageMs >= 0 && ageMs < this.#entry.listTtlMs;
+	}
+
+	/** Too old, and the source did not help when it was asked. */
+	get stale(): boolean {
+		return this.known && !this.fresh && this.#availability.isListFailing;
+	}
+
+	/** Until when the source is to be left alone with questions for single images; `undefined`: it may be asked. */
+	get restingUntil(): number | undefined {
+		return this.#availability.restingUntil;
+	}
+
+	/** Listed or gone. */
+	get(uuid: Uuid): Manifest | undefined {
+		return this.#listed.get(uuid) ?? this.#gone.get(uuid)?.manifest;
+	}
+
+	/** Brings back what is remembered. To be called once, first. */
+	async load(): Promise<void> {
+		const {keepForMs, vanished, matches} = this.#entry;
+		const now = this.#host.clock.now();
+		const list = await this.#memory.loadList(this.name);
+		// A time to come means that the clock was wrong, then or now. The images are none the worse for it.
+		if (list !== undefined && now - list.fetchedAt <= keepForMs) {
+			this.#fetchedAt = Math.min(list.fetchedAt, now);
+			this.#end = {skipped: list.skipped, reasons: list.reasons};
+			this.#rememberedKind = list.kind;
+			const slices = new Slices();
+			const listed = new Map<Uuid, Manifest>();
+			for (const manifest of list.listed) {
+				if (slices.over) {
+					await slices.next();
+				}
+				if (matches(manifest)) {
+					listed.set(manifest.uuid, this.#owner.shared(manifest));
+				}
+			}
+			this.#listed = listed;
+			this.#gone.load(list.gone, vanished);
+			this.#publish();
+			this.#host.log.info(
+				{source: this.name},
+				`source ${this.name}: remembered a list of ${this.#images.length} images, ${inWords(now - this.#fetchedAt)} old`,
+			);
+		}
+		await this.#memory.loadLoose(this.name, keepForMs);
+	}
+
+	/** Asks for the list for the first time, and from then on whenever it is due. */
+	start(): void {
+		const ended = this.#refresh();
+		this.#firstTry = {startedAt: this.#host.clock.now(), ended};
+	}
+
+	/** Somebody uses the list: refreshes it behind if that is due, and notices if it is too old to count. */
+	touch(): void {
+		this.#noticeExpiry();
+		if (!this.fresh && this.nextTryAt === undefined && this.#timer !== undefined) {
+			this.#refreshIfAwake();
+		}
+	}
+
+	/** One refresh now, with all that follows from it. Never rejects: see `lastError`. */
+	async refresh(): Promise<void> {
+		await this.#refresh();
+		await this.#gone.settled();
+	}
+
+	/** Takes over another configuration of the source of the same name. */
+	async replace(entry: CatalogSource): Promise<void> {
+		// A list that is being read was begun under the old configuration.
+		await this.#halt();
+		this.#abort = new AbortController();
+		if (entry.source !== this.#entry.source) {
+			this.#availability = this.#unknownAvailability();
+		}
+		this.#entry = entry;
+		this.#listed = new Map([...this.#listed].filter(([, manifest]) => entry.matches(manifest)));
+		this.#gone.load([...this.#gone.values()], entry.vanished);
+		this.#publish();
+		this.#memory.keepFor(this.name, entry.keepForMs);
+		if (this.known) {
+			void this.#refresh();
+		} else {
+			this.start();
+		}
+	}
+
+	async stop(): Promise<void> {
+		await this.#halt();
+		await this.#saver.done();
+	}
+
+	/** The source answered a question for a single image. */
+	answered(): void {
+		this.#availability.findSucceeded();
+	}
+
+	/** It did not. */
+	failed(): void {
+		this.#availability.findFailed();
+	}
+
+	/** What is gone is another than before. */
+	goneChanged(): void {
+		this.#publish();
+		this.#saver.save(true);
+		this.#owner.changed();
+	}
+
+	dropped(manifest: Manifest): void {
+		this.#owner.dropped(this, manifest);
+	}
+
+	/** One question that ends with `stop`, or with the source. */
+	ask(): Ask {
+		return {signal: this.#abort.signal};
+	}
+
+	#refresh(): Promise<void> {
+		this.#running ??= this.#run().finally(() => {
+			this.#running = undefined;
+			this.#firstTry = undefined;
+		});
+		return this.#running;
+	}
+
+	#refreshIfAwake(): void {
+		const {downUntil} = this.#availability;
+		if (downUntil !== undefined) {
+			this.#arm(downUntil - this.#host.clock.now());
+		} else {
+			void this.#refresh();
+		}
+	}
+
+	async #run(): Promise<void> {
+		const {signal} = this.#abort;
+		const {clock, log} = this.#host;
+		const startedAt = clock.now();
+		this.#timer?.cancel();
+		this.#timer = undefined;
+		const progress = {images: 0};
+		this.#progress = progress;
+		try {
+			const read = await readList({
+				source: this.#entry.source,
+				matches: this.#entry.matches,
+				known: manifest => {
+					const before = this.get(manifest.uuid);
+					return before?.text === manifest.text ? before : this.#owner.shared(manifest);
+				},
+				progress,
+				signal,
+			});
+			const changes = await this.#take(read, signal);
+			const summary =
+				`source ${this.name}: list of ${this.#listed.size} images, ${changes.summary}` +
+				`${read.end.skipped} skipped, in ${clock.now() - startedAt} ms`;
+			log[changes.any ? 'info' : 'debug']({source: this.name}, summary);
+			this.#availability.listSucceeded();
+			this.#lastError = undefined;
+			this.#saver.save(changes.any);
+			if (changes.any) {
+				this.#publish();
+				this.#owner.changed();
+			}
+			this.#gone.confirm();
+			const periodMs = Math.max(shortestPeriodMs, this.#entry.listTtlMs);
+			this.#arm(periodMs * (1 + this.#host.random() / 10));
+		} catch (error) {
+			if (signal.aborted) {
+				return;
+			}
+			this.#lastError = error instanceof SourceUnavailableError ? error.problem : describe(error);
+			const waitMs = this.#availability.listFailed({brought: progress.images});
+			log.warn({source: this.name}, `source ${this.name}: no list: ${this.#lastError}; next try in ${inWords(waitMs)}`);
+			this.#noticeExpiry();
+			this.#arm(waitMs);
+		}
+	}
+
+	async #take({listed, unwanted, end}: ReadList, signal: AbortSignal): Promise<{any: boolean; summary: string}> {
+		const {added, changed, removed} = await compareLists(this.#listed, listed);
+		signal.throwIfAborted();
+		const now = this.#host.clock.now();
+		this.#listed = listed;
+		for (const manifest of added) {
+			const {uuid} = manifest;
+			// Another source may have been read at the same time.
+			listed.set(uuid, this.#owner.shared(manifest));
+			this.#gone.delete(uuid);
+			this.#memory.allow(this.name, uuid);
+		}
+		for (const manifest of removed) {
+			if (!unwanted.has(manifest.uuid)) {
+				this.#gone.add({manifest, vanishedAt: now, hidden: false});
+			}
+		}
+		for (const uuid of unwanted) {
+			this.#gone.delete(uuid);
+		}
+		const adopted = this.#gone.adopt(this.#owner.heldFrom(this.name), now);
+		for (const {source, manifest} of [...this.#memory.looseImages()]) {
+			if (source === this.name && listed.has(manifest.uuid)) {
+				this.#memory.deleteLoose(source, manifest.uuid);
+			}
+		}
+		this.#fetchedAt = now;
+		this.#end = end;
+		return {
+			any: !this.#wasKnown || added.length + changed + removed.length + adopted > 0,
+			summary: `+${added.length} -${removed.length} ~${changed}, `,
+		};
+	}
+
+	#publish(): void {
+		const visible = [...this.#listed.values()];
+		const hidden: Manifest[] = [];
+		for (const gone of this.#gone.values()) {
+			(gone.hidden ? hidden : visible).push(gone.manifest);
+		}
+		this.#images = visible.sort(compareImages);
+		this.#hidden = hidden;
+		this.#wasKnown = this.known;
+	}
+
+	#noticeExpiry(): void {
+		if (this.#wasKnown && !this.known) {
+			this.#wasKnown = false;
+			this.#host.log.warn(
+				{source: this.name},
+				`source ${this.name}: no list for ${inWords(this.#entry.keepForMs)}: its images leave ours`,
+			);
+			this.#owner.changed();
+		}
+	}
+
+	#unknownAvailability(): Availability {
+		return new Availability({host: this.#host, health: () => this.#entry.health?.()});
+	}
+
+	#ageMs(): number | undefined {
+		return this.#fetchedAt === undefined ? undefined : this.#host.clock.now() - this.#fetchedAt;
+	}
+
+	#arm(delayMs: number): void {
+		this.#timer?.cancel();
+		this.#timer = this.#host.clock.after(delayMs, () => {
+			this.#refreshIfAwake();
+		});
+	}
+
+	async #save(changed: boolean): Promise<void> {
+		if (this.#fetchedAt === undefined) {
+			return;
+		}
+		const list: KnownList = {
+			...this.#end,
+			fetchedAt: this.#fetchedAt,
+			kind: this.kind,
+			listed: [...this.#listed.values()],
+			gone: [...this.#gone.values()],
+		};
+		await this.#memory.saveList(this.name, list, this.#entry.keepForMs, changed);
+	}
+
+	async #halt(): Promise<void> {
+		this.#abort.abort(new Error('stopped'));
+		this.#timer?.cancel();
+		this.#timer = undefined;
+		await this.#running;
+		await this.#gone.settled();
+	}
+}
