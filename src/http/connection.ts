@@ -1,0 +1,111 @@
+/**
+ * One client connection: its requests in the order in which they came.
+ *
+ * A pipelined request starts when the answer before it is out, so that never more than one answer of a connection
+ * costs memory and a failure in one cuts none of those before. The listener owns the socket's life.
+ */
+import type {Socket} from 'node:net';
+
+/** What a connection needs to know of an exchange. */
+export interface Queued {
+	closeAfter(): void;
+	cut(because: string): void;
+	over(): void;
+}
+
+/** More requests than this sent ahead are left unanswered, as a server may: their client sends them again. */
+const maxQueued = 32;
+
+export class Connection {
+	readonly socket: Socket;
+	#current: Queued | undefined;
+	readonly #waiting: {readonly exchange: Queued; readonly start: () => void}[] = [];
+	#last: Queued | undefined;
+	#closing = false;
+	#broken = false;
+	#used = false;
+
+	constructor(socket: Socket) {
+		this.socket = socket;
+		socket.once('close', () => {
+			this.#closing = true;
+			const left = this.#waiting.splice(0).map(({exchange}) => exchange);
+			this.#current?.over();
+			for (const exchange of left) {
+				exchange.over();
+			}
+		});
+	}
+
+	get idle(): boolean {
+		return this.#current === undefined;
+	}
+
+	/** Nothing has moved for long: ends what waits for the client, and lets be what the client waits for. */
+	timeout(): void {
+		if (this.#current === undefined) {
+			// Until the first request has come, the limit on headers is what holds.
+			if (this.#used) {
+				this.socket.destroy();
+			}
+		} else if (this.socket.writableLength > 0) {
+			this.#current.cut('the client takes nothing any more');
+		}
+	}
+
+	/** What came after a request made no sense; nothing more is read as HTTP. `true` the first time. */
+	break(): boolean {
+		const first = !this.#broken;
+		this.#broken = true;
+		return first;
+	}
+
+	/** Calls `start` when it is this exchange's turn. `false`: it never will be. */
+	add(exchange: Queued, start: () => void): boolean {
+		if (this.#closing) {
+			return false;
+		}
+		if (this.#current === undefined) {
+			this.#current = this.#last = exchange;
+			start();
+			return true;
+		}
+		if (this.#waiting.length >= maxQueued) {
+			this.close();
+			// Unread, they wait in the kernel; read, they would cost us memory.
+			this.socket.pause();
+			return false;
+		}
+		this.#waiting.push({exchange, start});
+		this.#last = exchange;
+		return true;
+	}
+
+	/** That exchange is over: the next one starts. */
+	done(exchange: Queued): void {
+		if (this.#current !== exchange) {
+			return;
+		}
+		this.#used = true;
+		const next = this.#waiting.shift();
+		this.#current = next?.exchange;
+		if (next !== undefined) {
+			next.start();
+		} else if (this.#closing) {
+			this.socket.destroySoon();
+		}
+	}
+
+	/** Takes no more requests; ends once those it has are answered. */
+	close(): void {
+		if (this.#closing) {
+			return;
+		}
+		this.#closing = true;
+		if (this.#current === undefined) {
+			this.socket.destroySoon();
+		} else {
+			this.#last?.closeAfter();
+		}
+	}
+}

@@ -1,0 +1,197 @@
+/**
+ * DSAPI as far as it is read (contract 11): the same images as v1 manifests, by uuid or URN, and their files by path.
+ *
+ * URLs in these manifests are absolute. imgadm sends them back to us as they stand, so they are made for each request
+ * from where that request came to, unless the configuration says what we are called.
+ */
+import {createHash, randomUUID} from 'node:crypto';
+import {NotFoundError} from '../errors.js';
+import {datasetPath, datasetText, findByUrn, type DatasetNames} from '../image/dataset.js';
+import {prettyJson} from '../image/json-text.js';
+import {isUuid, type Manifest} from '../image/manifest.js';
+import {parseDatasetQuery, parseImageQuery, runDatasetQuery} from '../image/query.js';
+import type {FoundImage, MirrorApi} from '../mirror.js';
+import {unlessSatisfied} from './conditions.js';
+import type {Exchange} from './exchange.js';
+import {RequestError} from './request-error.js';
+import {refuse, type Params, type Route} from './routes.js';
+import {sendFile, type SendFileContext} from './send-file.js';
+import {slices} from './slices.js';
+
+export interface DatasetSettings {
+	readonly basePath: string;
+	readonly publicUrl: string | undefined;
+	readonly datasetNames: DatasetNames;
+}
+
+/** A dataset's manifest as it stands in the list, in the pieces between which the base URL goes. */
+interface Text {
+	readonly pieces: readonly string[];
+	readonly bytes: number;
+	/** Stands for the pieces in the list's ETag. */
+	readonly digest: Buffer;
+}
+
+export function datasetRoutes(options: {
+	readonly mirror: MirrorApi;
+	readonly files: SendFileContext;
+	readonly settings: () => DatasetSettings;
+}): readonly Route[] {
+	const {mirror, files, settings} = options;
+	// Nobody outside knows it, so no manifest can contain it.
+	const urlPlace = `http://${randomUUID()}`;
+	let textsFor = settings().datasetNames;
+	let texts = new WeakMap<Manifest, Text>();
+	const byPath = new WeakMap<readonly Manifest[], Promise<PathIndex>>();
+
+	function textOf(manifest: Manifest): Text {
+		const {datasetNames} = settings();
+		if (datasetNames !== textsFor) {
+			textsFor = datasetNames;
+			texts = new WeakMap();
+		}
+		let text = texts.get(manifest);
+		if (text === undefined) {
+			const pretty = prettyJson(datasetText(manifest, datasetNames)(urlPlace), 1);
+			const digest = createHash('sha1').update(pretty.replaceAll(urlPlace, '')).digest();
+			const pieces = pretty.split(urlPlace);
+			text = {pieces, bytes: pieces.reduce((sum, piece) => sum + Buffer.byteLength(piece), 0), digest};
+			texts.set(manifest, text);
+		}
+		return text;
+	}
+
+	function baseUrl(exchange: Exchange): string {
+		const {publicUrl, basePath} = settings();
+		return publicUrl ?? `${exchange.origin}${exchange.target.belowBase ? basePath : ''}`;
+	}
+
+	/** Every image that anybody may see, oldest first. */
+	async function everything(exchange: Exchange): Promise<readonly Manifest[]> {
+		const {images, cache} = await mirror.search(parseImageQuery(new Map(), {authenticated: false}), exchange.ask);
+		exchange.note({cache});
+		return images;
+	}
+
+	async function list(exchange: Exchange): Promise<void> {
+		const query = parseDatasetQuery(exchange.query);
+		const datasets = runDatasetQuery(query, await everything(exchange));
+		const base = JSON.stringify(baseUrl(exchange)).slice(1, -1);
+		const {length, etag} = await measure(datasets, base);
+		const headers = unlessSatisfied(exchange, etag);
+		if (headers !== undefined) {
+			await exchange.chunks(200, write(datasets, base), {
+				'Content-Type': 'application/json',
+				'Content-Length': length,
+				...headers,
+			});
+		}
+	}
+
+	/** What `write` will have written: said before, without holding it. */
+	async function measure(datasets: readonly Manifest[], base: string): Promise<{length: number; etag: string}> {
+		const hash = createHash('sha1').update(base);
+		let length = '[]'.length;
+		for await (const slice of slices(datasets)) {
+			for (const manifest of slice) {
+				const {pieces, bytes, digest} = textOf(manifest);
+				hash.update(digest);
+				length += bytes + (pieces.length - 1) * Buffer.byteLength(base) + ',\n  '.length;
+			}
+		}
+		return {length, etag: hash.digest('hex')};
+	}
+
+	async function* write(datasets: readonly Manifest[], base: string): AsyncGenerator<Buffer, void, undefined> {
+		if (datasets.length === 0) {
+			yield Buffer.from('[]');
+			return;
+		}
+		let before = '[\n  ';
+		for await (const slice of slices(datasets)) {
+			const written = slice.map(manifest => textOf(manifest).pieces.join(base)).join(',\n  ');
+			yield Buffer.from(before + written);
+			before = ',\n  ';
+		}
+		yield Buffer.from('\n]');
+	}
+
+	/** By uuid whatever the mirror can find, since origins may be in no list; by URN what is listed. */
+	async function find(exchange: Exchange, {id = ''}: Params): Promise<FoundImage> {
+		const uuid = isUuid(id) ? id : await uuidOf(exchange, id);
+		exchange.note({image: uuid});
+		const found = await mirror.find(uuid, exchange.ask);
+		exchange.note({source: found.source, cache: found.cache});
+		if (found.manifest.files.length === 0) {
+			throw new NotFoundError(`image ${uuid} has no file, so it is no dataset`);
+		}
+		return found;
+	}
+
+	async function uuidOf(exchange: Exchange, urn: string): Promise<Manifest['uuid']> {
+		const listed = runDatasetQuery(parseDatasetQuery(new Map()), await everything(exchange));
+		const dataset = findByUrn(urn, listed, settings().datasetNames);
+		if (dataset === undefined) {
+			throw new NotFoundError(`there is no dataset ${urn}`);
+		}
+		return dataset.uuid;
+	}
+
+	async function getDataset(exchange: Exchange, params: Params): Promise<void> {
+		const {manifest} = await find(exchange, params);
+		const text = datasetText(manifest, settings().datasetNames)(baseUrl(exchange));
+		const headers = unlessSatisfied(exchange, createHash('sha1').update(text).digest('hex'));
+		if (headers !== undefined) {
+			exchange.json(200, Buffer.from(prettyJson(text)), headers);
+		}
+	}
+
+	async function getFile(exchange: Exchange, params: Params): Promise<void> {
+		const found = await find(exchange, params);
+		const index = found.manifest.files.findIndex((_, place) => datasetPath(found.manifest, place) === params['path']);
+		if (index === -1) {
+			throw new NotFoundError(`dataset ${found.manifest.uuid} has no file ${params['path'] ?? ''}`);
+		}
+		await sendFile(exchange, await mirror.openFile(found, index), files);
+	}
+
+	async function getAsset(exchange: Exchange, {path = ''}: Params): Promise<void> {
+		const images = await everything(exchange);
+		let paths = byPath.get(images);
+		if (paths === undefined) {
+			paths = indexPaths(images);
+			byPath.set(images, paths);
+		}
+		const owner = (await paths).get(path);
+		if (owner === undefined) {
+			throw new NotFoundError(`there is no file ${path}`);
+		}
+		if (owner === 'several') {
+			throw new RequestError('BAD_REQUEST', `several datasets have a file ${path}`);
+		}
+		await getFile(exchange, {id: owner, path});
+	}
+
+	const dsapi = {speaks: 'dsapi'} as const;
+	return [
+		{...dsapi, path: '/datasets', json: true, methods: {GET: list}},
+		{...dsapi, path: '/datasets/:id', json: true, methods: {GET: getDataset, PUT: refuse, DELETE: refuse}},
+		{...dsapi, path: '/datasets/:id/:path', methods: {GET: getFile}},
+		{...dsapi, path: '/assets/:path', methods: {GET: getAsset}},
+	];
+}
+
+type PathIndex = ReadonlyMap<string, Manifest['uuid'] | 'several'>;
+
+async function indexPaths(images: readonly Manifest[]): Promise<PathIndex> {
+	const index = new Map<string, Manifest['uuid'] | 'several'>();
+	for await (const slice of slices(runDatasetQuery(parseDatasetQuery(new Map()), images))) {
+		for (const manifest of slice) {
+			for (const place of manifest.files.keys()) {
+				const path = datasetPath(manifest, place);
+				index.set(path, index.has(path) ? 'several' : manifest.uuid);
+			}
+		}
+	}
+	return index;
+}

@@ -1,0 +1,315 @@
+/**
+ * One request and its answer.
+ *
+ * Routes read the request and answer through it, by one call of `json`, `chunks`, `empty`, `fail` or the three of a
+ * file (`begin`, `write`, `end`); it sees to the headers that every answer has, to clients that go away, and to the
+ * line in the log. The connection decides when it starts, and when it is over.
+ */
+import {randomUUID} from 'node:crypto';
+import type {IncomingHttpHeaders, IncomingMessage, OutgoingHttpHeaders, ServerResponse} from 'node:http';
+import {describe} from '../errors.js';
+import type {Host} from '../host.js';
+import {parseQueryString, type QueryParams} from '../image/query.js';
+import type {Ask} from '../sources/source.js';
+import {recordAnswer, type Notes} from './access-log.js';
+import {drain, isUnread} from './request-body.js';
+import {RequestError} from './request-error.js';
+import {answerTo, errorBody, json, type ErrorAnswer} from './respond.js';
+import type {Target} from './target.js';
+
+/** What all exchanges of a server share. */
+export interface Front {
+	readonly host: Host;
+	/** For the `Server` header. */
+	readonly product: string;
+	/** What sources are told in `x-imgmirror-via`. */
+	readonly instanceId: string;
+	readonly hostName: string;
+}
+
+const maxQueryKeys = 1000;
+
+export class Exchange {
+	readonly method: string;
+	readonly headers: IncomingHttpHeaders;
+	/** The caller's, or a fresh one. */
+	readonly id: string;
+	/** The route's name in metrics and log. */
+	route = 'none';
+	/** Probes and scrapers fill no log. */
+	quiet = false;
+	/** Pages of other sites may read the answer. */
+	crossOrigin = false;
+
+	readonly #front: Front;
+	readonly #request: IncomingMessage;
+	readonly #response: ServerResponse;
+	readonly #startedMs: number;
+	// Gone from the socket once it is closed.
+	readonly #remote: string | undefined;
+	readonly #onDone: () => void;
+	#target: Target;
+	#query: QueryParams | undefined;
+	#abort: AbortController | undefined;
+	#cutWrite: ((error: Error) => void) | undefined;
+	#notes: Notes = {};
+	#status: number | undefined;
+	#bytes = 0;
+	/** Handed over as a whole, though the connection may stay open for a while. */
+	#answeredMs: number | undefined;
+	#failure: {readonly error: unknown; readonly answer: ErrorAnswer} | undefined;
+	#cutBecause: string | undefined;
+	#closeAfter = false;
+	#over = false;
+
+	constructor(options: {
+		readonly front: Front;
+		readonly request: IncomingMessage;
+		readonly response: ServerResponse;
+		readonly onDone: () => void;
+	}) {
+		this.#front = options.front;
+		this.#request = options.request;
+		this.#response = options.response;
+		this.#onDone = options.onDone;
+		this.#startedMs = options.front.host.clock.now();
+		this.#remote = options.request.socket.remoteAddress;
+		this.#target = {path: undefined, query: '', asked: options.request.url ?? '', belowBase: false};
+		this.method = options.request.method ?? 'GET';
+		this.headers = options.request.headers;
+		this.id = requestId(this.headers);
+		this.#response.once('close', () => this.over());
+	}
+
+	get target(): Target {
+		return this.#target;
+	}
+
+	set target(target: Target) {
+		this.#target = target;
+	}
+
+	/** Throws InvalidParameterError for a query that cannot be read. */
+	get query(): QueryParams {
+		return (this.#query ??= parseQueryString(this.#target.query, maxQueryKeys));
+	}
+
+	get head(): boolean {
+		return this.method === 'HEAD';
+	}
+
+	/** Aborted when the client is gone before it has its answer. */
+	get signal(): AbortSignal {
+		if (this.#abort === undefined) {
+			this.#abort = new AbortController();
+			if (this.#over) {
+				this.#abort.abort(clientGone());
+			}
+		}
+		return this.#abort.signal;
+	}
+
+	/** On whose behalf sources are asked. */
+	get ask(): Ask {
+		const via = this.#via;
+		return {signal: this.signal, requestId: this.id, ...(via === '' ? {} : {via})};
+	}
+
+	/**
+	 * Throws RequestError if we are asked, around a circle of mirrors, for what we asked for ourselves. What is here can
+	 * be given all the same, and lists and manifests see to it by themselves; but a file that is waited for here would
+	 * wait for itself.
+	 */
+	refuseCircle(): void {
+		if (this.#via.split(',').some(name => name.trim() === this.#front.instanceId)) {
+			throw new RequestError('LOOP', 'the request has come through this mirror already: its sources form a circle');
+		}
+	}
+
+	get #via(): string {
+		const given = this.headers['x-imgmirror-via'];
+		return typeof given === 'string' ? headerText(given) : '';
+	}
+
+	/** http or https, and the host that the client named: where it would find us again. */
+	get origin(): string {
+		const {socket} = this.#request;
+		const scheme = 'encrypted' in socket ? 'https' : 'http';
+		const {localAddress = 'localhost', localPort} = socket;
+		// HTTP/1.0 has no Host.
+		const own = localAddress.includes(':') ? `[${localAddress}]` : localAddress;
+		const host = this.headers.host || (localPort === undefined ? own : `${own}:${localPort}`);
+		return `${scheme}://${host}`;
+	}
+
+	note(notes: Notes): void {
+		this.#notes = {...this.#notes, ...notes};
+	}
+
+	/** The connection ends with this answer; the client is told so, unless its head is out already. */
+	closeAfter(): void {
+		this.#closeAfter = true;
+	}
+
+	json(status: number, value: object | Buffer, headers: OutgoingHttpHeaders = {}): void {
+		const body = Buffer.isBuffer(value) ? value : json(value);
+		this.body(status, body, {'Content-Type': 'application/json', ...headers});
+	}
+
+	/** An answer that is in memory as a whole. */
+	body(status: number, body: Buffer, headers: OutgoingHttpHeaders): void {
+		this.begin(status, {...headers, 'Content-Length': body.length});
+		this.end(this.head ? undefined : body);
+	}
+
+	/** 204, 304, a redirect, or an error without words. */
+	empty(status: number, headers: OutgoingHttpHeaders = {}): void {
+		const bodiless = status === 204 || status === 304;
+		this.begin(status, bodiless ? headers : {...headers, 'Content-Length': 0});
+		this.end();
+	}
+
+	/** An answer in parts, `length` bytes in all; the next part is asked for when the one before is on its way. */
+	async chunks(
+		status: number,
+		parts: AsyncIterable<Buffer> | Iterable<Buffer>,
+		headers: OutgoingHttpHeaders & {readonly 'Content-Length': number},
+	): Promise<void> {
+		this.begin(status, headers);
+		if (!this.head) {
+			for await (const part of parts) {
+				await this.write(part);
+			}
+		}
+		this.end();
+	}
+
+	begin(status: number, headers: OutgoingHttpHeaders): void {
+		this.#status = status;
+		const {cache, source} = this.#notes;
+		this.#response.writeHead(status, {
+			...headers,
+			...(cache === undefined ? {} : {'x-cache': cache}),
+			...(source === undefined ? {} : {'x-source': headerText(source)}),
+			...(this.crossOrigin ? {'Access-Control-Allow-Origin': '*'} : {}),
+			Server: this.#front.product,
+			'x-request-id': this.id,
+			'x-response-time': Math.round(this.#front.host.clock.now() - this.#startedMs),
+			'x-server-name': this.#front.hostName,
+			...(this.#closeAfter || isUnread(this.#request) ? {Connection: 'close'} : {}),
+		});
+	}
+
+	/** Resolves once the socket has taken all of `chunk`; rejects once it never will. One at a time. */
+	write(chunk: Buffer): Promise<void> {
+		return new Promise((resolve, reject) => {
+			if (this.#over) {
+				reject(clientGone());
+				return;
+			}
+			this.#cutWrite = reject;
+			this.#response.write(chunk, error => {
+				if (error) {
+					reject(error);
+					return;
+				}
+				this.#cutWrite = undefined;
+				this.#bytes += chunk.length;
+				resolve();
+			});
+		});
+	}
+
+	end(last?: Buffer): void {
+		this.#bytes += last?.length ?? 0;
+		if (!isUnread(this.#request)) {
+			this.#response.end(last);
+			return;
+		}
+		// Closing with bytes unread would reset the connection and take the answer away from a client still sending.
+		if (last === undefined) {
+			this.#response.flushHeaders();
+		} else {
+			this.#response.write(last);
+		}
+		this.#answeredMs = this.#front.host.clock.now();
+		drain(this.#request, this.#front.host.clock, () => this.#response.end());
+	}
+
+	/** Answers with an error; where the answer has begun already, cuts it short of its length. */
+	fail(error: unknown): void {
+		if (this.#over) {
+			return;
+		}
+		if (this.#status !== undefined) {
+			this.cut(describe(error));
+			return;
+		}
+		const answer = answerTo(error);
+		this.#failure = {error, answer};
+		if (error instanceof RequestError && error.code === 'NOT_ACCEPTABLE') {
+			this.empty(answer.status, answer.headers);
+			return;
+		}
+		this.json(answer.status, errorBody(answer, this.#isDsapi), answer.headers);
+	}
+
+	/** Breaks the connection: no client may take what it has got for the whole. */
+	cut(because: string): void {
+		this.#cutBecause ??= because;
+		this.#request.socket.destroy();
+	}
+
+	/** Answered, cut, or left by its client: whichever comes first. */
+	over(): void {
+		if (this.#over) {
+			return;
+		}
+		this.#over = true;
+		if (!this.#response.writableFinished) {
+			this.#abort?.abort(clientGone());
+		}
+		this.#cutWrite?.(clientGone());
+		this.#record();
+		this.#onDone();
+	}
+
+	get #isDsapi(): boolean {
+		return /^\/(?:datasets|assets)(?:\/|$)/u.test(this.#target.path ?? '');
+	}
+
+	#record(): void {
+		const {asked, query} = this.#target;
+		recordAnswer(this.#front.host, {
+			method: this.method,
+			url: query === '' ? asked : `${asked}?${query}`,
+			route: this.route,
+			quiet: this.quiet,
+			status: this.#status,
+			bytes: this.#bytes,
+			ms: (this.#answeredMs ?? this.#front.host.clock.now()) - this.#startedMs,
+			notes: this.#notes,
+			remote: this.#remote,
+			requestId: this.id,
+			userAgent: this.headers['user-agent'],
+			failure: this.#failure,
+			cutBecause: this.#cutBecause,
+			whole: this.#response.writableFinished || this.#answeredMs !== undefined,
+		});
+	}
+}
+
+/** Echoed if it is sane: a header or a log line is no place for anything else. */
+function requestId(headers: IncomingHttpHeaders): string {
+	const given = headers['x-request-id'] ?? headers['request-id'];
+	return typeof given === 'string' && /^[\x21-\x7e]{1,128}$/u.test(given) ? given : randomUUID();
+}
+
+/** Text that may stand in a header, whatever it came from. */
+export function headerText(text: string): string {
+	return text.replaceAll(/[^\x20-\x7e]/gu, '?');
+}
+
+function clientGone(): Error {
+	return new DOMException('the client is gone', 'AbortError');
+}

@@ -1,0 +1,260 @@
+/**
+ * One address that clients connect to: TCP, TLS or a unix socket.
+ *
+ * It keeps the connections, their timeouts and what is no HTTP; requests go to the one `serve` that all listeners
+ * share. Closing lets what runs come to its end; `destroy` does not.
+ */
+import {chmod, readFile} from 'node:fs/promises';
+import {createServer, type IncomingMessage, type Server, type ServerOptions, type ServerResponse} from 'node:http';
+import {createServer as createTlsServer, type Server as TlsServer} from 'node:https';
+import type {Socket} from 'node:net';
+import {createSecureContext, type SecureContextOptions} from 'node:tls';
+import {describe, UsageError} from '../errors.js';
+import {Connection} from './connection.js';
+import type {Front} from './exchange.js';
+import {answerAndEnd, answerMalformed} from './malformed.js';
+import {RequestError} from './request-error.js';
+import {clearSocketPath, codeOf} from './unix-socket.js';
+
+export interface TlsFiles {
+	readonly certFile: string;
+	readonly keyFile: string;
+	readonly minVersion: 'TLSv1.2' | 'TLSv1.3';
+}
+
+export interface ListenOptions {
+	/** `HOST:PORT`, `[V6]:PORT` or `unix:PATH`: by this name a listener is known again. */
+	readonly address: string;
+	readonly host: string | undefined;
+	readonly port: number | undefined;
+	readonly path: string | undefined;
+	/** Permissions of a unix socket. */
+	readonly mode: number | undefined;
+	readonly tls: TlsFiles | undefined;
+}
+
+export interface HttpLimits {
+	/** Until the headers of a request must have arrived. */
+	readonly headersTimeoutMs: number;
+	/** How long an idle connection is kept. */
+	readonly keepAliveTimeoutMs: number;
+	/** How long a client may take nothing of an answer before it is cut off; 0: for ever. */
+	readonly clientIdleTimeoutMs: number;
+	readonly maxHeaderBytes: number;
+}
+
+export type Serve = (connection: Connection, request: IncomingMessage, response: ServerResponse) => void;
+
+export class Listener {
+	readonly #front: Front;
+	readonly #serve: Serve;
+	readonly #server: Server | TlsServer;
+	readonly #sockets = new Set<Socket>();
+	readonly #connections = new Map<Socket, Connection>();
+	#options: ListenOptions;
+	#closed: Promise<void> | undefined;
+
+	/** Listens once it has resolved. Throws UsageError where that is not possible. */
+	static async open(context: {
+		readonly front: Front;
+		readonly serve: Serve;
+		readonly options: ListenOptions;
+		readonly limits: HttpLimits;
+	}): Promise<Listener> {
+		const {options} = context;
+		const secure = options.tls === undefined ? undefined : await readSecureContext(options.address, options.tls);
+		const listener = new Listener({...context, secure});
+		await listener.#listen();
+		return listener;
+	}
+
+	private constructor(context: {
+		readonly front: Front;
+		readonly serve: Serve;
+		readonly options: ListenOptions;
+		readonly limits: HttpLimits;
+		readonly secure: SecureContextOptions | undefined;
+	}) {
+		const {front, serve, options, limits, secure} = context;
+		this.#front = front;
+		this.#serve = serve;
+		this.#options = options;
+		const settings: ServerOptions = {
+			// Nagle's algorithm joins a file's headers and pieces into full packets, at no cost to lone answers.
+			noDelay: false,
+			keepAlive: true,
+			keepAliveInitialDelay: 60_000,
+			highWaterMark: 64 * 1024,
+			maxHeaderSize: limits.maxHeaderBytes,
+			// An upload takes as long as it takes.
+			requestTimeout: 0,
+			headersTimeout: limits.headersTimeoutMs,
+			connectionsCheckingInterval: Math.min(5000, Math.max(100, limits.headersTimeoutMs / 4)),
+			// We say it in our own words.
+			requireHostHeader: false,
+		};
+		this.#server =
+			secure === undefined
+				? createServer(settings)
+				: createTlsServer({...settings, ...secure, handshakeTimeout: limits.headersTimeoutMs || 120_000});
+		this.limit(limits);
+		this.#watch();
+	}
+
+	get options(): ListenOptions {
+		return this.#options;
+	}
+
+	/** Where it really listens. */
+	get address(): string {
+		const bound = this.#server.address();
+		if (bound === null || typeof bound === 'string') {
+			return this.#options.address;
+		}
+		const host = bound.family === 'IPv6' ? `[${bound.address}]` : bound.address;
+		return `${this.#options.tls === undefined ? 'http' : 'https'}://${host}:${bound.port}`;
+	}
+
+	/** Timeouts for what comes; the limit on headers holds from the start only. */
+	limit({headersTimeoutMs, keepAliveTimeoutMs, clientIdleTimeoutMs}: HttpLimits): void {
+		this.#server.headersTimeout = headersTimeoutMs;
+		this.#server.keepAliveTimeout = keepAliveTimeoutMs;
+		this.#server.timeout = clientIdleTimeoutMs;
+	}
+
+	/** The same address with other files, or the same files read again: connections stay. */
+	async renew(options: ListenOptions): Promise<void> {
+		if (options.tls !== undefined && 'setSecureContext' in this.#server) {
+			this.#server.setSecureContext(await readSecureContext(options.address, options.tls));
+		}
+		if (options.path !== undefined && options.mode !== undefined && options.mode !== this.#options.mode) {
+			await chmod(options.path, options.mode);
+		}
+		this.#options = options;
+	}
+
+	/** Takes nobody in any more; resolves when the last connection has ended. */
+	close(): Promise<void> {
+		this.#closed ??= new Promise(resolve => {
+			this.#server.close(() => resolve());
+			// In the midst of a TLS handshake there is nothing to finish.
+			const secured = new Set([...this.#connections.keys()].map(peerOf));
+			for (const socket of this.#sockets) {
+				if (!secured.has(peerOf(socket))) {
+					socket.destroy();
+				}
+			}
+			for (const connection of this.#connections.values()) {
+				connection.close();
+			}
+		});
+		return this.#closed;
+	}
+
+	destroy(): void {
+		for (const socket of [...this.#connections.keys(), ...this.#sockets]) {
+			socket.destroy();
+		}
+	}
+
+	#watch(): void {
+		const server = this.#server;
+		const handle = (request: IncomingMessage, response: ServerResponse): void => {
+			const connection = this.#connections.get(request.socket);
+			if (connection !== undefined) {
+				this.#serve(connection, request, response);
+			}
+		};
+		server.on('request', handle);
+		// Whoever refuses a body answers without asking for it.
+		server.on('checkContinue', handle);
+		server.on('checkExpectation', handle);
+		server.on('connection', (socket: Socket) => {
+			this.#front.host.metrics.connections.inc();
+			this.#sockets.add(socket);
+			socket.once('close', () => {
+				this.#front.host.metrics.connections.dec();
+				this.#sockets.delete(socket);
+			});
+		});
+		server.on(this.#options.tls === undefined ? 'connection' : 'secureConnection', (socket: Socket) => {
+			const connection = new Connection(socket);
+			this.#connections.set(socket, connection);
+			socket.once('close', () => this.#connections.delete(socket));
+			if (this.#closed !== undefined) {
+				connection.close();
+			}
+		});
+		server.on('timeout', (socket: Socket) => this.#connections.get(socket)?.timeout());
+		server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
+			const connection = this.#connections.get(socket);
+			if (connection === undefined) {
+				socket.destroy();
+			} else {
+				answerMalformed(this.#front, error, socket, connection);
+			}
+		});
+		server.on('connect', (_request, socket) => {
+			socket.on('error', () => undefined);
+			answerAndEnd(this.#front, new RequestError('METHOD_NOT_ALLOWED', 'this is no proxy'), socket);
+		});
+		server.on('tlsClientError', (error: Error, socket: Socket) => {
+			this.#front.host.log.debug({remote: socket.remoteAddress, problem: error.message}, 'TLS handshake failed');
+		});
+	}
+
+	async #listen(): Promise<void> {
+		const {address, host, port, path, mode} = this.#options;
+		if (path !== undefined) {
+			await clearSocketPath(path);
+		}
+		const where = path === undefined ? {host, port} : {path};
+		try {
+			await new Promise<void>((resolve, reject) => {
+				this.#server.once('error', reject);
+				// A whole fleet may knock at once.
+				this.#server.listen({...where, backlog: 1024}, () => {
+					this.#server.off('error', reject);
+					resolve();
+				});
+			});
+			if (path !== undefined && mode !== undefined) {
+				await chmod(path, mode);
+			}
+		} catch (error) {
+			this.#server.close();
+			throw new UsageError(`cannot listen on ${address}: ${explain(error)}`, {cause: error});
+		}
+		this.#server.on('error', error => {
+			this.#front.host.log.error({address, problem: error.message}, 'a listener reports an error');
+		});
+	}
+}
+
+/** The same for a TLS socket and the TCP socket below it. */
+function peerOf({remoteAddress = '', remotePort = 0}: Socket): string {
+	return `${remoteAddress} ${remotePort}`;
+}
+
+async function readSecureContext(address: string, tls: TlsFiles): Promise<SecureContextOptions> {
+	try {
+		const [cert, key] = await Promise.all([readFile(tls.certFile), readFile(tls.keyFile)]);
+		// TLS 1.2 stays possible: imgadm knows no newer.
+		const options: SecureContextOptions = {cert, key, minVersion: tls.minVersion};
+		createSecureContext(options);
+		return options;
+	} catch (error) {
+		throw new UsageError(`cannot use the certificate of ${address}`, {cause: error});
+	}
+}
+
+const explanations: ReadonlyMap<string | undefined, string> = new Map([
+	['EADDRINUSE', 'the address is in use'],
+	['EACCES', 'permission denied'],
+	['EADDRNOTAVAIL', 'this machine does not have that address'],
+	['ENOTFOUND', 'there is no such host'],
+]);
+
+function explain(error: unknown): string {
+	return explanations.get(codeOf(error)) ?? describe(error);
+}

@@ -1,0 +1,54 @@
+/**
+ * What a client says that it understands: Accept-Version (contract 2.4) and Accept.
+ *
+ * We have no channels, so both versions of IMGAPI read the same here and only the question is checked.
+ */
+import {satisfies, validRange} from 'semver';
+import {RequestError} from './request-error.js';
+
+const versions = ['2.0.0', '1.0.0'];
+
+/** Throws RequestError when the range allows neither version, or is none. */
+export function checkVersion(header: string | undefined): void {
+	if (header === undefined || header.trim() === '') {
+		return;
+	}
+	// A range of a header's full length would be work for nothing: real ones are `~2` and `*`.
+	const range = header.length <= 256 ? validRange(header) : null;
+	if (range === null || !versions.some(version => satisfies(version, range))) {
+		throw new RequestError('INVALID_VERSION', `none of the versions ${versions.join(', ')} is in the accepted range`);
+	}
+}
+
+/** text/plain has always been given JSON, and a binary type is what some curl users ask for. */
+const asGoodAsJson = ['*/*', '*', 'application/*', 'text/*', 'text/plain', 'application/octet-stream'];
+
+/** Whether somebody with this Accept header can be given JSON at all. */
+export function acceptsJson(header: string | undefined): boolean {
+	const ranges = mediaRanges(header);
+	if (ranges.size === 0) {
+		return true;
+	}
+	const explicit = ranges.get('application/json');
+	if (explicit !== undefined) {
+		return explicit;
+	}
+	return asGoodAsJson.some(name => ranges.get(name) === true);
+}
+
+/** Whether JSON is asked for by its name, as no browser does. */
+export function namesJson(header: string | undefined): boolean {
+	return mediaRanges(header).get('application/json') === true;
+}
+
+/** Each media range, and whether its quality is above 0. */
+function mediaRanges(header: string | undefined): ReadonlyMap<string, boolean> {
+	const ranges = new Map<string, boolean>();
+	for (const item of (header ?? '').split(',')) {
+		const [name = '', ...parameters] = item.split(';').map(part => part.trim().toLowerCase());
+		if (name === '*' || /^[^\s/]+\/[^\s/]+$/u.test(name)) {
+			ranges.set(name, !parameters.some(parameter => /^q\s*=\s*0(?:\.0*)?$/u.test(parameter)));
+		}
+	}
+	return ranges;
+}

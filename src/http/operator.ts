@@ -1,0 +1,50 @@
+/**
+ * For whoever runs the mirror: numbers for Prometheus, whether it lives and is ready, how it fares.
+ *
+ * Everything here is cheap to ask and says nothing that the log would not; `status` is the mirror's own.
+ */
+import type {Metrics} from '../host.js';
+import type {MirrorApi} from '../mirror.js';
+import type {Exchange} from './exchange.js';
+import type {Route} from './routes.js';
+
+export function operatorRoutes(options: {
+	readonly mirror: MirrorApi;
+	readonly metrics: Metrics;
+	readonly isStopping: () => boolean;
+}): readonly Route[] {
+	const {mirror, metrics, isStopping} = options;
+
+	async function scrape(exchange: Exchange): Promise<void> {
+		await mirror.updateMetrics();
+		await mirror.updateMetrics();
+		const text = Buffer.from(await metrics.registry.metrics());
+		exchange.body(200, text, {'Content-Type': metrics.registry.contentType});
+	}
+
+	function live(exchange: Exchange): void {
+		exchange.json(200, {status: 'alive'}, {'Cache-Control': 'no-store'});
+	}
+
+	async function ready(exchange: Exchange): Promise<void> {
+		const readiness = await mirror.readiness();
+		const problems = isStopping() ? ['the mirror is stopping', ...readiness.problems] : readiness.problems;
+		const isReady = readiness.ready && !isStopping();
+		exchange.json(
+			isReady ? 200 : 503,
+			{status: isReady ? 'ready' : 'not ready', problems},
+			{'Cache-Control': 'no-store'},
+		);
+	}
+
+	async function status(exchange: Exchange): Promise<void> {
+		exchange.json(200, await mirror.status(), {'Cache-Control': 'no-store'});
+	}
+
+	return [
+		{speaks: 'plain', path: '/metrics', quiet: true, methods: {GET: scrape}},
+		{speaks: 'plain', path: '/healthz', quiet: true, methods: {GET: live}},
+		{speaks: 'plain', path: '/readyz', quiet: true, methods: {GET: ready}},
+		{speaks: 'plain', path: '/status', methods: {GET: status}},
+	];
+}

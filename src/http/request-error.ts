@@ -1,0 +1,29 @@
+/**
+ * What can be wrong with a request as HTTP: nothing that the rooms below would ever hear of.
+ *
+ * Whoever reads a request throws these; `respond.ts` has their statuses. `headers` go out with the answer.
+ */
+import {MirrorError} from '../errors.js';
+
+export type RequestErrorCode =
+	| 'BAD_REQUEST'
+	| 'INVALID_VERSION'
+	| 'METHOD_NOT_ALLOWED'
+	| 'NOT_ACCEPTABLE'
+	| 'PRECONDITION_FAILED'
+	| 'RANGE_NOT_SATISFIABLE'
+	| 'REQUEST_TIMEOUT'
+	| 'TOO_LARGE'
+	| 'HEADERS_TOO_LARGE'
+	| 'LOOP';
+
+export class RequestError extends MirrorError {
+	override readonly code: RequestErrorCode;
+	readonly headers: Readonly<Record<string, string>>;
+
+	constructor(code: RequestErrorCode, message: string, headers: Readonly<Record<string, string>> = {}) {
+		super(message);
+		this.code = code;
+		this.headers = headers;
+	}
+}

@@ -1,0 +1,253 @@
+/**
+ * The mirror on the wire: listeners in front, fastify's router behind, and one exchange for each request between.
+ *
+ * `assemble.ts` starts it and hands it new settings on SIGHUP; `stop` lets answers come to their end. What is answered
+ * is in `images.ts`, `datasets.ts`, `operator.ts` and `pages.ts`.
+ */
+import type {IncomingMessage, ServerResponse} from 'node:http';
+import {hostname} from 'node:os';
+import {fastify, type FastifyInstance} from 'fastify';
+import {NotFoundError} from '../errors.js';
+import type {Host} from '../host.js';
+import type {MirrorApi} from '../mirror.js';
+import {BufferBudget} from './buffers.js';
+import type {Connection} from './connection.js';
+import {datasetRoutes, type DatasetSettings} from './datasets.js';
+import {Exchange, type Front} from './exchange.js';
+import {imageRoutes} from './images.js';
+import {Listener, type HttpLimits, type ListenOptions} from './listener.js';
+import {operatorRoutes} from './operator.js';
+import {pageRoutes} from './pages.js';
+import {RequestError} from './request-error.js';
+import {serveRoutes} from './routes.js';
+import {parseTarget} from './target.js';
+
+export type {HttpLimits, ListenOptions, TlsFiles} from './listener.js';
+
+/** What may change while it runs. */
+export interface HttpSettings extends DatasetSettings {
+	readonly limits: HttpLimits;
+}
+
+export interface HttpOptions extends HttpSettings {
+	readonly mirror: MirrorApi;
+	readonly host: Host;
+	readonly listen: readonly ListenOptions[];
+	readonly version: string;
+	/** What our sources are told in `x-imgmirror-via`, so that we know our own questions again. */
+	readonly instanceId: string;
+}
+
+export interface HttpFront {
+	/** Really bound: `http://127.0.0.1:8080`, `https://…`, `unix:/path`. */
+	readonly addresses: readonly string[];
+	/**
+	 * Opens what is new, then closes what is gone; listeners that stay read their TLS files again. Throws UsageError
+	 * and leaves all as it was where something new cannot be opened.
+	 */
+	setListeners(listen: readonly ListenOptions[]): Promise<void>;
+	/** Holds for requests from now on. `limits.maxHeaderBytes` holds for new listeners only. */
+	setOptions(settings: HttpSettings): void;
+	/** Takes nothing new, lets answers run for `drainMs` at most, then cuts them. */
+	stop(options: {readonly drainMs: number}): Promise<void>;
+}
+
+// A name with a port, an IPv4 address with one, or an IPv6 address in brackets. It goes into URLs that we make.
+const hostForm = /^(?:\[[0-9A-Za-z:.%_~-]+\]|[0-9A-Za-z._~-]+)(?::\d{1,5})?$/u;
+
+export async function startHttp(options: HttpOptions): Promise<HttpFront> {
+	const server = new HttpServer(options);
+	await server.start(options.listen);
+	return server;
+}
+
+class HttpServer implements HttpFront {
+	readonly #host: Host;
+	readonly #front: Front;
+	readonly #app: FastifyInstance;
+	readonly #exchanges = new WeakMap<IncomingMessage, Exchange>();
+	#settings: HttpSettings;
+	#listeners: readonly Listener[] = [];
+	/** Closed, but with answers still running. */
+	readonly #leaving = new Set<Listener>();
+	#stopping: Promise<void> | undefined;
+
+	constructor(options: HttpOptions) {
+		const {mirror, host, version} = options;
+		this.#host = host;
+		this.#settings = options;
+		this.#front = {host, product: `imgmirror/${version}`, hostName: hostname(), instanceId: options.instanceId};
+		this.#app = fastify({
+			exposeHeadRoutes: false,
+			routerOptions: {caseSensitive: true, ignoreTrailingSlash: false, maxParamLength: 1024 * 1024},
+			// Targets are checked before they get here, so this is for what the router alone objects to.
+			frameworkErrors: (error, request, reply) => {
+				reply.hijack();
+				this.#exchangeOf(request.raw).fail(new RequestError('BAD_REQUEST', error.message));
+			},
+		});
+		const files = {budget: new BufferBudget(), metrics: host.metrics};
+		const settings = (): HttpSettings => this.#settings;
+		serveRoutes(
+			this.#app,
+			[
+				...imageRoutes({mirror, version, files}),
+				...datasetRoutes({mirror, files, settings}),
+				...operatorRoutes({mirror, metrics: host.metrics, isStopping: () => this.#stopping !== undefined}),
+				...pageRoutes({version, cloudName: () => settings().datasetNames.cloudName}),
+			],
+			request => this.#exchangeOf(request),
+		);
+	}
+
+	async start(listen: readonly ListenOptions[]): Promise<void> {
+		await this.#app.ready();
+		await this.setListeners(listen);
+	}
+
+	get addresses(): readonly string[] {
+		return this.#listeners.map(({address}) => address);
+	}
+
+	async setListeners(listen: readonly ListenOptions[]): Promise<void> {
+		const staying = this.#listeners.filter(listener => listen.some(isSame(listener)));
+		const going = this.#listeners.filter(listener => !staying.includes(listener));
+		const wanted = listen.filter(options => !staying.some(listener => isSame(listener)(options)));
+		// One that takes the place of another has to wait until that is gone.
+		const isLate = (options: ListenOptions): boolean =>
+			going.some(({options: old}) => (old.path ?? old.port) === (options.path ?? options.port) && old.port !== 0);
+
+		const opened: Listener[] = [];
+		try {
+			for (const listener of staying) {
+				await listener.renew(listen.find(isSame(listener)) ?? listener.options);
+			}
+			for (const options of wanted.filter(each => !isLate(each))) {
+				opened.push(await this.#open(options));
+			}
+		} catch (error) {
+			await Promise.all(opened.map(listener => listener.close()));
+			throw error;
+		}
+		this.#listeners = [...staying, ...opened];
+		for (const listener of going) {
+			this.#retire(listener);
+		}
+		for (const options of wanted.filter(isLate)) {
+			this.#listeners = [...this.#listeners, await this.#open(options)];
+		}
+		// In the order of the configuration, as it is shown.
+		this.#listeners = [...this.#listeners].sort((a, b) => listen.findIndex(isSame(a)) - listen.findIndex(isSame(b)));
+	}
+
+	setOptions(settings: HttpSettings): void {
+		this.#settings = settings;
+		for (const listener of this.#listeners) {
+			listener.limit(settings.limits);
+		}
+	}
+
+	stop({drainMs}: {readonly drainMs: number}): Promise<void> {
+		this.#stopping ??= this.#stop(drainMs);
+		return this.#stopping;
+	}
+
+	async #stop(drainMs: number): Promise<void> {
+		for (const listener of this.#listeners) {
+			this.#retire(listener);
+		}
+		const leaving = [...this.#leaving];
+		const destroy = (): void => {
+			for (const listener of leaving) {
+				listener.destroy();
+			}
+		};
+		const timer = this.#host.clock.after(drainMs, destroy);
+		if (drainMs <= 0) {
+			destroy();
+		}
+		await Promise.all(leaving.map(listener => listener.close()));
+		timer.cancel();
+		await this.#app.close();
+	}
+
+	/** Closes it, and knows it until the last of its answers is out. */
+	#retire(listener: Listener): void {
+		this.#leaving.add(listener);
+		void listener.close().then(() => this.#leaving.delete(listener));
+	}
+
+	#open(options: ListenOptions): Promise<Listener> {
+		return Listener.open({
+			front: this.#front,
+			options,
+			limits: this.#settings.limits,
+			serve: (connection, request, response) => this.#serve(connection, request, response),
+		});
+	}
+
+	#serve(connection: Connection, request: IncomingMessage, response: ServerResponse): void {
+		const exchange: Exchange = new Exchange({
+			front: this.#front,
+			request,
+			response,
+			onDone: () => connection.done(exchange),
+		});
+		connection.add(exchange, () => this.#start(exchange, request, response));
+	}
+
+	#start(exchange: Exchange, request: IncomingMessage, response: ServerResponse): void {
+		try {
+			checkRequest(request);
+			exchange.target = parseTarget(request.url ?? '', this.#settings.basePath);
+		} catch (error) {
+			exchange.fail(error);
+			return;
+		}
+		const {path, asked} = exchange.target;
+		if (path === undefined) {
+			exchange.fail(new NotFoundError(`${asked} does not exist`));
+			return;
+		}
+		this.#exchanges.set(request, exchange);
+		// The router gets the path in its one form; the query is the exchange's to read.
+		request.url = path;
+		this.#app.routing(request, response);
+	}
+
+	#exchangeOf(request: IncomingMessage): Exchange {
+		const exchange = this.#exchanges.get(request);
+		if (exchange === undefined) {
+			throw new RequestError('BAD_REQUEST', 'a request that did not come through a listener');
+		}
+		return exchange;
+	}
+}
+
+function isSame(listener: Listener): (options: ListenOptions) => boolean {
+	const {options: own} = listener;
+	return options => options.address === own.address && (options.tls === undefined) === (own.tls === undefined);
+}
+
+/** Throws RequestError where RFC 9112 wants a 400. */
+function checkRequest(request: IncomingMessage): void {
+	const {httpVersion, headers, rawHeaders} = request;
+	const {host} = headers;
+	// Node's parser lets a request line without version pass for HTTP/0.9, whose answers had no headers.
+	if (httpVersion !== '1.1' && httpVersion !== '1.0') {
+		throw new RequestError('BAD_REQUEST', 'the request names no version of HTTP that is spoken here');
+	}
+	if (host === undefined && httpVersion === '1.1') {
+		throw new RequestError('BAD_REQUEST', 'the Host header is missing');
+	}
+	if (host && !hostForm.test(host)) {
+		throw new RequestError('BAD_REQUEST', 'the Host header is malformed');
+	}
+	let hosts = 0;
+	for (let at = 0; at < rawHeaders.length; at += 2) {
+		hosts += rawHeaders[at]?.toLowerCase() === 'host' ? 1 : 0;
+	}
+	if (hosts > 1) {
+		throw new RequestError('BAD_REQUEST', 'there are several Host headers');
+	}
+}

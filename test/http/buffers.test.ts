@@ -1,0 +1,90 @@
+import test from 'ava';
+import {BufferBudget} from '../../src/http/buffers.js';
+
+const mebibyte = 1024 * 1024;
+
+test('a few responses get large buffers, many get small ones, and all of them together stay within the budget', t => {
+	const budget = new BufferBudget({maxBytes: 64 * mebibyte});
+	const sizes = new Map<number, number>();
+	for (let users = 1; users <= 4096; users++) {
+		budget.enter();
+		sizes.set(users, budget.size);
+		t.true(users * budget.size * (budget.double ? 2 : 1) <= 64 * mebibyte, `${users} of ${budget.size}`);
+	}
+	t.is(sizes.get(1), mebibyte);
+	t.is(sizes.get(32), mebibyte);
+	t.is(sizes.get(33), mebibyte / 2);
+	t.is(sizes.get(512), 65_536);
+	t.is(sizes.get(1000), 65_536);
+	t.is(sizes.get(4096), 16_384);
+	t.is(budget.users, 4096);
+});
+
+test('past all measure, buffers get no smaller than 16 KiB', t => {
+	const budget = new BufferBudget({maxBytes: mebibyte});
+	for (let users = 0; users < 1000; users++) {
+		budget.enter();
+	}
+	t.is(budget.size, 16_384);
+	t.false(budget.double);
+});
+
+test('what stalled responses hold counts against what others get', t => {
+	const budget = new BufferBudget({maxBytes: 64 * mebibyte});
+	// Each comes, takes what it is given, and stalls.
+	for (let users = 1; users <= 2000; users++) {
+		budget.enter();
+		budget.take();
+		if (budget.double) {
+			budget.take();
+		}
+	}
+	t.true(budget.heldBytes <= 64 * mebibyte + 2000 * 16_384, `${budget.heldBytes}`);
+	t.is(budget.size, 16_384);
+});
+
+test('a buffer given back is the next one taken, unless something may be reading from it yet', t => {
+	const budget = new BufferBudget();
+	budget.enter();
+	const first = budget.take();
+	const second = budget.take();
+	t.not(first, second);
+	t.is(budget.heldBytes, 2 * mebibyte);
+	budget.give(second, false);
+	budget.give(first, true);
+	t.is(budget.heldBytes, 0);
+	t.is(budget.take(), first);
+	t.not(budget.take(), second);
+});
+
+test('buffers of another size, or too many of them, are not kept', t => {
+	const budget = new BufferBudget({maxBytes: 8 * mebibyte});
+	budget.enter();
+	const [first, second, third] = [budget.take(), Buffer.alloc(mebibyte), Buffer.alloc(mebibyte)];
+	t.is(first.length, mebibyte);
+	// A quarter of the budget at most lies idle.
+	budget.give(first, true);
+	budget.give(second, true);
+	budget.give(third, true);
+	t.is(budget.take(), second);
+	budget.give(second, true);
+
+	for (let users = 2; users <= 8; users++) {
+		budget.enter();
+	}
+	const small = budget.take();
+	t.is(small.length, mebibyte / 2);
+	budget.give(first, true);
+	t.not(budget.take(), first);
+});
+
+test('with the last response, what was kept goes', t => {
+	const budget = new BufferBudget();
+	budget.enter();
+	const buffer = budget.take();
+	budget.give(buffer, true);
+	budget.leave();
+	t.is(budget.users, 0);
+	budget.enter();
+	t.not(budget.take(), buffer);
+});
