@@ -1,0 +1,295 @@
+/**
+ * What the product does, one method per verb. HTTP, and later the CLI, the page and the air gap, all come through it.
+ *
+ * The catalog knows which images there are and who has them, the store holds files, flights fetch them; the mirror
+ * joins the three. It knows nothing of HTTP and nothing of configuration.
+ */
+import {createHash} from 'node:crypto';
+import type {FileHandle} from 'node:fs/promises';
+import type {Flights} from './blobs/flights.js';
+import type {Wanted} from './blobs/partial.js';
+import type {DiskStore} from './blobs/store.js';
+import type {Supplier} from './blobs/supply.js';
+import type {Catalog} from './catalog/catalog.js';
+import {NotFoundError, asError, describe} from './errors.js';
+import type {Host} from './host.js';
+import type {ImageFile, Manifest, Sha1, Uuid} from './image/manifest.js';
+import type {ImageQuery} from './image/query.js';
+import {MirrorFile} from './mirror-file.js';
+import type {Ask, HealthySource} from './sources/source.js';
+
+/** What a client is told in `x-cache`. */
+export type CacheOutcome = 'hit' | 'join' | 'miss' | 'stale' | 'local' | 'pass';
+
+export interface FoundImage {
+	readonly manifest: Manifest;
+	/** The source whose manifest this is. */
+	readonly source: string;
+	readonly cache: CacheOutcome;
+}
+
+export interface SearchResult {
+	/** In the order that the query asks for. */
+	readonly images: readonly Manifest[];
+	readonly cache: CacheOutcome;
+}
+
+/** A list as it goes out: a JSON array indented by two spaces. */
+export interface Listing {
+	readonly chunks: readonly Buffer[];
+	readonly length: number;
+	/** Without quotes. */
+	readonly etag: string;
+	readonly cache: CacheOutcome;
+}
+
+/** One image's file, here or on its way. Nothing has been asked of a source until `body` is called. */
+export interface OpenFile {
+	readonly size: number;
+	/** Hexadecimal. `undefined`: the manifest has none and the file is not here yet. */
+	readonly sha1: string | undefined;
+	/** Base64. May become known with `body`. */
+	readonly contentMd5: string | undefined;
+	/** When the file was stored. */
+	readonly storedAtMs: number | undefined;
+	/** Who supplies the bytes. Final once `body` has resolved, as is `cache`. */
+	readonly source: string;
+	readonly cache: CacheOutcome;
+	/**
+	 * The bytes from `start` up to `end`. Resolves once the first of them may be sent; whatever is wrong until then is
+	 * thrown, and an error can still be answered. `ask.signal` ends a wait, never a transfer.
+	 */
+	body(start: number, end: number, ask: Ask): Promise<FileReader>;
+	/** Must be called, whatever happened; also closes readers. */
+	close(): void;
+}
+
+export interface FileReader {
+	/**
+	 * Fills `into` with what comes next (at least one byte) and resolves with how much; 0 after the last byte.
+	 * Throws when the rest will never come or must not be sent: the caller then cuts the connection.
+	 */
+	read(into: Buffer): Promise<number>;
+	/** Where the bytes are a plain file: for sending without copying. */
+	readonly plain: {readonly handle: FileHandle; readonly position: number; readonly length: number} | undefined;
+}
+
+export interface IconFile {
+	readonly bytes: Buffer;
+	readonly contentType: string;
+	readonly source: string;
+	readonly cache: CacheOutcome;
+}
+
+export interface Readiness {
+	readonly ready: boolean;
+	/** Why not, in words. */
+	readonly problems: readonly string[];
+}
+
+/** What HTTP (and later the CLI and the page) needs of the mirror. */
+export interface MirrorApi {
+	/** The merged list, filtered, as bytes ready to send. */
+	list(query: ImageQuery, ask: Ask): Promise<Listing>;
+	/** The same as manifests. */
+	search(query: ImageQuery, ask: Ask): Promise<SearchResult>;
+	/** Throws NotFoundError (nobody has it) or SourceUnavailableError (nobody can tell). */
+	find(uuid: Uuid, ask: Ask): Promise<FoundImage>;
+	/** Throws NotFoundError where the image has no such file. */
+	openFile(found: FoundImage, index: number): Promise<OpenFile>;
+	readIcon(found: FoundImage, ask: Ask): Promise<IconFile>;
+	/** Brings the numbers up to date that change by themselves, for whoever is about to read them. */
+	updateMetrics(): Promise<void>;
+	/** Plain data for `GET /status`. */
+	status(): Promise<object>;
+	readiness(): Promise<Readiness>;
+}
+
+export interface MirrorParts {
+	readonly host: Host;
+	readonly version: string;
+	readonly catalog: Catalog;
+	readonly store: DiskStore;
+	readonly flights: Flights;
+}
+
+/** Icons are small and few: this many bytes of them are kept, so that an upstream's absence does not show. */
+const keptIconBytes = 8_388_608;
+
+export class Mirror implements MirrorApi {
+	readonly #host: Host;
+	readonly #version: string;
+	readonly #catalog: Catalog;
+	readonly #store: DiskStore;
+	readonly #flights: Flights;
+	readonly #icons = new Map<string, IconFile>();
+	readonly #startedAtMs: number;
+	#iconBytes = 0;
+	#stopping = false;
+
+	constructor(parts: MirrorParts) {
+		this.#host = parts.host;
+		this.#version = parts.version;
+		this.#catalog = parts.catalog;
+		this.#store = parts.store;
+		this.#flights = parts.flights;
+		this.#startedAtMs = parts.host.clock.now();
+	}
+
+	list(query: ImageQuery, ask: Ask): Promise<Listing> {
+		return this.#catalog.list(query, ask);
+	}
+
+	search(query: ImageQuery, ask: Ask): Promise<SearchResult> {
+		return this.#catalog.search(query, ask);
+	}
+
+	find(uuid: Uuid, ask: Ask): Promise<FoundImage> {
+		return this.#catalog.find(uuid, ask);
+	}
+
+	async openFile(found: FoundImage, index: number): Promise<OpenFile> {
+		const {manifest} = found;
+		const file = manifest.files[index];
+		if (file === undefined) {
+			throw new NotFoundError(`image ${manifest.uuid} has no file ${index}`);
+		}
+		const sha1 = file.sha1 ?? this.#store.images.foundSha1(manifest.uuid, index);
+		const wanted = this.#wanted(manifest, index, file, sha1);
+		return new MirrorFile({
+			found,
+			file,
+			sha1,
+			wanted,
+			store: this.#store,
+			flights: this.#flights,
+			suppliers: ask => this.#suppliers(manifest, index, ask),
+			onHeld: async info => {
+				if (sha1 === undefined) {
+					await this.#store.images.rememberSha1(manifest.uuid, index, info.sha1);
+				}
+				if (await this.#store.keepManifest({manifest, source: found.source, sha1: info.sha1, index})) {
+					this.#catalog.heldChanged();
+				}
+			},
+		});
+	}
+
+	async readIcon(found: FoundImage, ask: Ask): Promise<IconFile> {
+		const {manifest} = found;
+		if (!manifest.icon) {
+			throw new NotFoundError(`image ${manifest.uuid} has no icon`);
+		}
+		const key = createHash('sha1').update(manifest.text).digest('hex');
+		const kept = this.#icons.get(key);
+		if (kept !== undefined) {
+			return {...kept, cache: 'hit'};
+		}
+		let failure: unknown;
+		for (const {source} of this.#catalog.suppliersFor(manifest, 0)) {
+			try {
+				const icon = await source.readIcon(manifest, ask);
+				if (icon !== undefined) {
+					return this.#keepIcon(key, {...icon, source: source.name, cache: 'miss'});
+				}
+			} catch (error) {
+				ask.signal.throwIfAborted();
+				failure ??= error;
+			}
+		}
+		throw failure === undefined
+			? new NotFoundError(`no source has the icon of image ${manifest.uuid}`)
+			: asError(failure);
+	}
+
+	async status(): Promise<object> {
+		const {clock} = this.#host;
+		const catalog = this.#catalog.status();
+		return {
+			name: 'imgmirror',
+			version: this.#version,
+			stopping: this.#stopping,
+			startedAt: new Date(this.#startedAtMs).toISOString(),
+			uptimeMs: clock.now() - this.#startedAtMs,
+			...catalog,
+			transfers: this.#flights.status().map(({sinceMs, ...transfer}) => ({
+				...transfer,
+				since: new Date(sinceMs).toISOString(),
+				bytesPerSecond: Math.round(
+					(transfer.written - transfer.resumedFrom) / Math.max(0.001, (clock.now() - sinceMs) / 1000),
+				),
+			})),
+			store: {
+				files: this.#store.count,
+				bytes: this.#store.bytes,
+				freeBytes: await this.#store.freeBytes(),
+				quarantine: await this.#store.quarantined.list(),
+			},
+		};
+	}
+
+	async readiness(): Promise<Readiness> {
+		const problems: string[] = [];
+		if (this.#stopping) {
+			problems.push('the mirror is stopping');
+		}
+		const {sources, merged} = this.#catalog.status();
+		if (merged === 0 && sources.length > 0 && sources.every(source => source.fetchedAt === undefined)) {
+			problems.push('no source has answered yet, and nothing is known from before');
+		}
+		await this.#store.checkWritable().catch((error: unknown) => {
+			problems.push(`the data directory cannot be written: ${describe(error)}`);
+		});
+		return {ready: problems.length === 0, problems};
+	}
+
+	async updateMetrics(): Promise<void> {
+		this.#catalog.updateMetrics();
+		await this.#store.updateMetrics();
+	}
+
+	/** From now on the mirror says that it is going away; what runs goes on. */
+	announceStop(): void {
+		this.#stopping = true;
+	}
+
+	#wanted(manifest: Manifest, index: number, file: ImageFile, sha1: Sha1 | undefined): Wanted {
+		// Two images may have one file: with a digest they share its transfer.
+		const key = sha1 ?? `${manifest.uuid}.${index}`;
+		return {key, size: file.size, sha1, md5: file.md5, uuid: manifest.uuid};
+	}
+
+	#suppliers(manifest: Manifest, index: number, ask: Ask): readonly Supplier[] {
+		const onBehalf = {
+			...(ask.requestId === undefined ? {} : {requestId: ask.requestId}),
+			...(ask.via === undefined ? {} : {via: ask.via}),
+		};
+		return this.#catalog.suppliersFor(manifest, index).map(({source, manifest: theirs, index: at}) => ({
+			name: source.name,
+			doubtful: isHealthy(source) && source.health().state === 'down',
+			open: (where, signal) => source.openFile(theirs, at, where, {...onBehalf, signal}),
+			mark: problem => {
+				if (isHealthy(source)) {
+					source.mark(problem, theirs.uuid);
+				}
+			},
+		}));
+	}
+
+	#keepIcon(key: string, icon: IconFile): IconFile {
+		this.#icons.set(key, icon);
+		this.#iconBytes += icon.bytes.length;
+		for (const [oldest, {bytes}] of this.#icons) {
+			if (this.#iconBytes <= keptIconBytes) {
+				break;
+			}
+			this.#icons.delete(oldest);
+			this.#iconBytes -= bytes.length;
+		}
+		return icon;
+	}
+}
+
+function isHealthy(source: object): source is HealthySource {
+	return 'health' in source && 'mark' in source;
+}
