@@ -1,0 +1,267 @@
+import test from 'ava';
+import {open} from '../helpers/http-client.js';
+import {makeImage} from '../helpers/make-image.js';
+import {startMirror} from '../helpers/start-mirror.js';
+import {startUpstream} from '../helpers/start-upstream.js';
+
+test('cold, then warm: the second time nothing is asked of upstream', async t => {
+	const image = makeImage({size: 3_000_000});
+	const upstream = await startUpstream(t, {images: [image]});
+	const mirror = await startMirror(t, {sources: [{name: 'up', url: upstream.url}]});
+
+	const cold = await mirror.file(image);
+	t.deepEqual(cold.body, image.bytes);
+	t.like(cold.headers, {'x-cache': 'miss', 'x-source': 'up', 'content-length': '3000000', etag: `"${image.sha1}"`});
+	await mirror.idle();
+	upstream.forget();
+	await upstream.stop();
+	const warm = await mirror.file(image);
+	t.deepEqual(warm.body, image.bytes);
+	t.like(warm.headers, {'x-cache': 'hit', 'x-source': 'up', 'content-length': '3000000', etag: `"${image.sha1}"`});
+	t.deepEqual(upstream.fileRequests, []);
+});
+
+test('100 clients joining one transfer at different offsets cost one upstream request', async t => {
+	const image = makeImage({size: 4_000_000});
+	const upstream = await startUpstream(t, {images: [image], holdAfter: 1_000_000});
+	const mirror = await startMirror(t, {sources: [upstream.url]});
+	const first = mirror.file(image);
+	await upstream.reached(1_000_000);
+	const offsets = Array.from({length: 99}, (_, number) => number * 40_000);
+	const others = offsets.map(offset => mirror.file(image, {headers: {range: `bytes=${offset}-`}}));
+	await mirror.followers(image, 100);
+	upstream.release();
+
+	const whole = await first;
+	t.deepEqual(whole.body, image.bytes);
+	for (const [number, answer] of (await Promise.all(others)).entries()) {
+		const offset = offsets[number] ?? 0;
+		t.is(answer.status, 206);
+		t.is(answer.headers['x-cache'], 'join');
+		t.is(answer.headers['content-range'], `bytes ${offset}-3999999/4000000`);
+		t.true(answer.body.equals(image.bytes.subarray(offset)));
+	}
+	t.deepEqual(upstream.fileRequests, [image.uuid]);
+});
+
+test('a slow reader among fast ones holds nobody up, and gets its file', async t => {
+	const image = makeImage({size: 3_000_000});
+	const upstream = await startUpstream(t, {images: [image], holdAfter: 100_000});
+	const mirror = await startMirror(t, {sources: [upstream.url]});
+	const slow = mirror.file(image, {bytesPerSecond: 1_000_000});
+	const fast = Array.from({length: 8}, () => mirror.file(image));
+	await mirror.followers(image, 9);
+	upstream.release();
+	let slowIsDone = false;
+	void slow.then(() => {
+		slowIsDone = true;
+	});
+	for (const answer of await Promise.all(fast)) {
+		t.true(answer.body.equals(image.bytes));
+	}
+	t.false(slowIsDone);
+	t.true((await slow).body.equals(image.bytes));
+	t.deepEqual(upstream.fileRequests, [image.uuid]);
+});
+
+test('the first client hanging up stops nothing', async t => {
+	const image = makeImage({size: 2_000_000});
+	const upstream = await startUpstream(t, {images: [image], holdAfter: 500_000});
+	const mirror = await startMirror(t, {sources: [upstream.url]});
+	const first = await open(`${mirror.url}/images/${image.uuid}/file`);
+	await upstream.reached(500_000);
+	const second = mirror.file(image);
+	await mirror.followers(image, 2);
+	first.destroy();
+	await mirror.followers(image, 1);
+	upstream.release();
+	t.deepEqual((await second).body, image.bytes);
+	t.deepEqual(upstream.fileRequests, [image.uuid]);
+});
+
+test('a transfer whose only client hung up is finished all the same', async t => {
+	const image = makeImage({size: 2_000_000});
+	const upstream = await startUpstream(t, {images: [image], holdAfter: 500_000});
+	const mirror = await startMirror(t, {sources: [upstream.url]});
+	const first = await open(`${mirror.url}/images/${image.uuid}/file`);
+	await upstream.reached(500_000);
+	first.destroy();
+	await mirror.followers(image, 0);
+	upstream.release();
+	await mirror.idle();
+	t.is((await mirror.file(image)).headers['x-cache'], 'hit');
+	t.deepEqual(upstream.fileRequests, [image.uuid]);
+});
+
+for (const ranges of [true, false]) {
+	test(`an upstream cut at 50 % that ${ranges ? 'honours ranges is asked for the rest only' : 'knows no ranges is passed over'}`, async t => {
+		const image = makeImage({size: 2_000_000});
+		const upstream = await startUpstream(t, {kind: 'static', ranges, images: [image]});
+		upstream.misbehave('file', {cutAt: 0.5}, {times: 1});
+		const mirror = await startMirror(t, {sources: [{url: upstream.url, type: 'imgapi'}]});
+		const answer = await mirror.file(image);
+		t.true(answer.complete);
+		t.deepEqual(answer.body, image.bytes);
+		t.is(upstream.fileRequests.length, 2);
+		t.true(upstream.bytesSent <= (ranges ? 2_100_000 : 3_100_000));
+	});
+}
+
+test('a stalled upstream is left for another source after the idle timeout', async t => {
+	const image = makeImage({size: 2_000_000});
+	const stalled = await startUpstream(t, {images: [image], holdAfter: 1_000_000});
+	const other = await startUpstream(t, {kind: 'static', images: [image]});
+	const mirror = await startMirror(t, {
+		sources: [
+			{name: 'stalled', url: stalled.url, idleTimeout: '300ms'},
+			{name: 'other', url: other.url, type: 'imgapi'},
+		],
+	});
+	await mirror.until(({sources}) => sources.every(({fetchedAt}) => fetchedAt !== undefined));
+	t.deepEqual((await mirror.file(image)).body, image.bytes);
+	t.deepEqual(other.rangeRequests.length, 1);
+});
+
+test('wrong bytes: no client gets a complete file, nothing is kept, the next request is fine', async t => {
+	const image = makeImage({size: 2_000_000});
+	const upstream = await startUpstream(t, {images: [image]});
+	upstream.misbehave('file', {wrongBytes: {at: 0.3}}, {times: 1});
+	const mirror = await startMirror(t, {sources: [{name: 'liar', url: upstream.url}]});
+	const answers = await Promise.all(Array.from({length: 5}, () => mirror.file(image)));
+	for (const answer of answers) {
+		t.false(answer.complete);
+		t.true(answer.bytes <= 2_000_000 - 65_536);
+	}
+	await mirror.idle();
+	t.is(upstream.fileRequests.length, 1);
+	t.is(await mirror.host.metric('imgmirror_verification_failures_total', {source: 'liar'}), 1);
+	t.is(mirror.host.linesLike({level: 50, image: image.uuid}).length > 0, true);
+	const status = await mirror.until(found => found);
+	t.is(status.store.quarantine[0]?.size, 2_000_000);
+	t.is(status.store.files, 0);
+
+	const next = await mirror.file(image);
+	t.deepEqual(next.body, image.bytes);
+});
+
+test('wrong bytes of a small file: the client is told in words', async t => {
+	const image = makeImage({size: 20_000});
+	const upstream = await startUpstream(t, {images: [image]});
+	upstream.misbehave('file', {wrongBytes: 'all'}, {times: 1});
+	const mirror = await startMirror(t, {sources: [upstream.url]});
+	const answer = await mirror.file(image);
+	t.is(answer.status, 503);
+	t.like(answer.json(), {code: 'RemoteSourceError'});
+	t.deepEqual((await mirror.file(image)).body, image.bytes);
+});
+
+for (const [what, how] of Object.entries({
+	'a longer file': {contentLength: 5},
+	'a shorter file': {contentLength: -5},
+	'status 500': {status: 500},
+	'status 503 with HTML': {status: 503, body: 'html'},
+	'HTML with status 200': {text: '<html>Please log in</html>', headers: {'Content-Type': 'text/html'}},
+	'no HTTP at all': {raw: 'SSH-2.0-OpenSSH_9\r\n'},
+	'a redirect to a file': {redirect: 'file:///etc/passwd'},
+} as const)) {
+	test(`${what} from upstream: 503 in IMGAPI's words, nothing kept, the next request is fine`, async t => {
+		const image = makeImage({size: 300_000});
+		const upstream = await startUpstream(t, {images: [image]});
+		upstream.misbehave('file', how);
+		const mirror = await startMirror(t, {sources: [upstream.url]});
+		const answer = await mirror.file(image);
+		t.is(answer.status, 503);
+		t.like(answer.json(), {code: 'RemoteSourceError'});
+		t.is(answer.headers['content-type'], 'application/json');
+		await mirror.idle();
+		upstream.behave();
+		t.deepEqual((await mirror.file(image)).body, image.bytes);
+	});
+}
+
+test('the file is 404 where the source says it has none', async t => {
+	const image = makeImage({size: 300_000});
+	const upstream = await startUpstream(t, {images: [image]});
+	upstream.misbehave('file', {status: 404});
+	const mirror = await startMirror(t, {sources: [upstream.url]});
+	const answer = await mirror.file(image);
+	t.is(answer.status, 404);
+	t.like(answer.json(), {code: 'ResourceNotFound'});
+});
+
+test('the same file in two sources, even under other uuids: the second goes on where the first died', async t => {
+	const image = makeImage({size: 2_000_000});
+	const twin = makeImage({bytes: image.bytes});
+	const first = await startUpstream(t, {images: [image], holdAfter: 1_000_000});
+	const second = await startUpstream(t, {kind: 'static', images: [twin]});
+	const mirror = await startMirror(t, {
+		sources: [
+			{name: 'first', url: first.url},
+			{name: 'second', url: second.url, type: 'imgapi'},
+		],
+	});
+	await mirror.until(({sources}) => sources.every(({fetchedAt}) => fetchedAt !== undefined));
+	const reading = mirror.file(image);
+	await first.reached(1_000_000);
+	await mirror.until(({transfers}) => (transfers[0]?.written ?? 0) > 0);
+	await first.stop();
+	const answer = await reading;
+	t.deepEqual(answer.body, image.bytes);
+	t.deepEqual(second.fileRequests, [twin.uuid]);
+	t.regex(second.rangeRequests[0] ?? '', /^bytes=\d{6,}-$/);
+	// One blob, two images.
+	await mirror.idle();
+	t.is((await mirror.file(twin)).headers['x-cache'], 'hit');
+});
+
+test('ranges and conditionals, on a file that is here and on one that is arriving', async t => {
+	const image = makeImage({size: 1_000_000});
+	const upstream = await startUpstream(t, {images: [image], holdAfter: 500_000});
+	const mirror = await startMirror(t, {sources: [upstream.url]});
+	const arriving = mirror.file(image);
+	await upstream.reached(500_000);
+	const part = await mirror.file(image, {headers: {range: 'bytes=100-199'}});
+	t.is(part.status, 206);
+	t.deepEqual(part.body, image.bytes.subarray(100, 200));
+	const head = await mirror.file(image, {method: 'HEAD'});
+	t.like(head.headers, {'content-length': '1000000', 'x-cache': 'join'});
+	upstream.release();
+	await arriving;
+	await mirror.idle();
+	const tail = await mirror.file(image, {headers: {range: 'bytes=-10', 'if-range': `"${image.sha1}"`}});
+	t.deepEqual(tail.body, image.bytes.subarray(-10));
+	t.is((await mirror.file(image, {headers: {'if-none-match': `"${image.sha1}"`}})).status, 304);
+	t.is((await mirror.file(image, {headers: {'if-none-match': image.sha1}})).status, 304);
+	t.is((await mirror.file(image, {headers: {range: 'bytes=1000000-'}})).status, 416);
+	t.is((await mirror.get(`/images/${image.uuid}/file?index=1`)).status, 404);
+});
+
+test('a HEAD of a file that is not here begins no transfer', async t => {
+	const image = makeImage({size: 1_000_000});
+	const upstream = await startUpstream(t, {images: [image]});
+	const mirror = await startMirror(t, {sources: [upstream.url]});
+	const head = await mirror.file(image, {method: 'HEAD'});
+	t.like(head.headers, {'content-length': '1000000', 'x-cache': 'miss'});
+	t.deepEqual(upstream.fileRequests, []);
+});
+
+test('an old DSAPI image without SHA-1: the MD5 is checked, the SHA-1 found is enforced from then on', async t => {
+	const image = makeImage({size: 300_000, claimedSha1: undefined, withMd5: true});
+	const upstream = await startUpstream(t, {kind: 'dsapi', images: [image]});
+	const mirror = await startMirror(t, {sources: [{url: `${upstream.url}/datasets`, name: 'old'}]});
+	t.deepEqual((await mirror.file(image)).body, image.bytes);
+	await mirror.idle();
+	t.like((await mirror.file(image)).headers, {'x-cache': 'hit', etag: `"${image.sha1}"`});
+	const again = await mirror.restart();
+	t.like((await again.file(image)).headers, {'x-cache': 'hit', etag: `"${image.sha1}"`});
+	t.is(upstream.fileRequests.length, 1);
+});
+
+test('the request id goes through to upstream', async t => {
+	const image = makeImage({size: 300_000});
+	const upstream = await startUpstream(t, {images: [image]});
+	const mirror = await startMirror(t, {sources: [upstream.url]});
+	await mirror.file(image, {headers: {'x-request-id': 'my-request-17'}});
+	t.is(upstream.of('file')[0]?.headers['x-request-id'], 'my-request-17');
+	t.true(mirror.host.lines.some(line => line['requestId'] === 'my-request-17' || line['id'] === 'my-request-17'));
+});
