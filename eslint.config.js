@@ -1,6 +1,7 @@
+import {defineConfig} from 'eslint/config';
 import tseslint from 'typescript-eslint';
 
-export default tseslint.config(
+export default defineConfig(
 	{ignores: ['node_modules/', 'dist/', 'build*/', 'coverage/', 'data/']},
 	...tseslint.configs.strictTypeChecked,
 	...tseslint.configs.stylisticTypeChecked,
@@ -29,6 +30,10 @@ export default tseslint.config(
 			eqeqeq: 'error',
 			'prefer-const': 'error',
 		},
+	},
+	{
+		files: ['*.config.js', 'scripts/**'],
+		extends: [tseslint.configs.disableTypeChecked],
 	},
 	{
 		files: ['*.config.js', 'scripts/**', 'test/bench/**'],

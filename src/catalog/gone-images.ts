@@ -162,6 +162,8 @@ export class GoneImages {
 				this.#gone.set(uuid, {...gone, hidden: true});
 			} else {
 				this.#gone.delete(uuid);
+				// It may have been asked for before it was listed.
+				this.#memory.deleteLoose(list.name, uuid);
 				if (this.#dropped.size >= maxGone) {
 					this.#dropped.clear();
 				}

@@ -68,6 +68,22 @@ test('drop: it is forgotten, and its file may go', async t => {
 	t.deepEqual((await catalog.search(query(), someAsk())).images, [two]);
 });
 
+test('drop: what was asked for before it was listed is forgotten as well', async t => {
+	const [one = image(), two = image()] = images(2);
+	const source = new FakeSource('a', [two]);
+	source.loose = [one];
+	const {catalog} = await startCatalog(t, [entry(source, {vanished: 'drop'})]);
+	await catalog.refresh();
+	t.is((await catalog.find(one.uuid, someAsk())).manifest, one);
+	source.images = [one, two];
+	source.loose = [];
+	await catalog.refresh();
+	source.images = [two];
+	await catalog.refresh();
+	t.deepEqual((await catalog.search(query(), someAsk())).images, [two]);
+	await t.throwsAsync(catalog.find(one.uuid, someAsk()), {instanceOf: NotFoundError});
+});
+
 test('drop: what another source has keeps its file', async t => {
 	const one = image();
 	const [a, b] = [new FakeSource('a', [one]), new FakeSource('b', [one])];
