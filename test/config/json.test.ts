@@ -49,7 +49,8 @@ test('what JSON.parse refuses is refused, and nothing else', t => {
 				t.throws(() => readJson(text), {instanceOf: JsonSyntaxError}, text);
 				return;
 			}
-			t.deepEqual(plain(readJson(text).value), expected);
+			// Numbers beyond all bounds are written as null, on both sides.
+			t.deepEqual(plain(readJson(text).value), plain(expected));
 		}),
 		{numRuns: 3000},
 	);
