@@ -15,6 +15,11 @@ export interface Queued {
 
 /** More requests than this sent ahead are left unanswered, as a server may: their client sends them again. */
 const maxQueued = 32;
+/**
+ * Node parses all that it has read of a connection, thousands of short requests perhaps, and keeps them until the
+ * connection ends. Nobody who means well sends so many more: it ends at once.
+ */
+const maxDropped = 100;
 
 export class Connection {
 	readonly socket: Socket;
@@ -24,6 +29,7 @@ export class Connection {
 	#closing = false;
 	#broken = false;
 	#used = false;
+	#dropped = 0;
 
 	constructor(socket: Socket) {
 		this.socket = socket;
@@ -60,25 +66,31 @@ export class Connection {
 		return first;
 	}
 
-	/** Calls `start` when it is this exchange's turn. `false`: it never will be. */
-	add(exchange: Queued, start: () => void): boolean {
-		if (this.#closing) {
-			return false;
-		}
-		if (this.#current === undefined) {
-			this.#current = this.#last = exchange;
-			start();
+	/** Asked before anything is made for a request. `false`: it is dropped, and no later one is answered. */
+	takesOne(): boolean {
+		if (!this.#closing && this.#waiting.length < maxQueued) {
 			return true;
 		}
-		if (this.#waiting.length >= maxQueued) {
+		if (!this.#closing) {
 			this.close();
 			// Unread, they wait in the kernel; read, they would cost us memory.
 			this.socket.pause();
-			return false;
 		}
-		this.#waiting.push({exchange, start});
+		if (++this.#dropped > maxDropped) {
+			this.socket.destroy();
+		}
+		return false;
+	}
+
+	/** Calls `start` when it is this exchange's turn. Only after `takesOne`. */
+	add(exchange: Queued, start: () => void): void {
 		this.#last = exchange;
-		return true;
+		if (this.#current === undefined) {
+			this.#current = exchange;
+			start();
+		} else {
+			this.#waiting.push({exchange, start});
+		}
 	}
 
 	/** That exchange is over: the next one starts. */

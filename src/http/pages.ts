@@ -14,6 +14,9 @@ export interface PageSettings {
 	readonly cloudName: () => string;
 }
 
+/** Caches keep a 301 for long: they must not give it to whoever asks for JSON. */
+const byAccept = {Vary: 'Accept'};
+
 export function pageRoutes({version, cloudName}: PageSettings): readonly Route[] {
 	const page = Buffer.from(documentation(version));
 	const styleHash = createHash('sha256').update(style).digest('base64');
@@ -21,16 +24,17 @@ export function pageRoutes({version, cloudName}: PageSettings): readonly Route[]
 	/** Joyent's DSAPI told programs what it had, and people where to read about it. */
 	function root(exchange: Exchange): void {
 		if (namesJson(exchange.headers.accept)) {
-			exchange.json(200, {endpoints: endpoints.map(([name]) => name), version, cloud_name: cloudName()});
+			const told = {endpoints: endpoints.map(([name]) => name), version, cloud_name: cloudName()};
+			exchange.json(200, told, byAccept);
 			return;
 		}
-		toDocs(exchange);
+		toDocs(exchange, byAccept);
 	}
 
-	function toDocs(exchange: Exchange): void {
+	function toDocs(exchange: Exchange, headers: Readonly<Record<string, string>> = {}): void {
 		// Relative to the last segment asked for, so that it is right below any path that a proxy puts before ours.
 		const last = exchange.target.asked.split('/').at(-1) ?? '';
-		exchange.empty(301, {Location: last === '' || last === 'docs' ? 'docs/' : `${last}/docs/`});
+		exchange.empty(301, {Location: last === '' || last === 'docs' ? 'docs/' : `${last}/docs/`, ...headers});
 	}
 
 	function docs(exchange: Exchange): void {
@@ -48,7 +52,7 @@ export function pageRoutes({version, cloudName}: PageSettings): readonly Route[]
 
 	return [
 		{speaks: 'plain', path: '/', methods: {GET: root}},
-		{speaks: 'plain', path: '/docs', methods: {GET: toDocs}},
+		{speaks: 'plain', path: '/docs', methods: {GET: exchange => toDocs(exchange)}},
 		{speaks: 'plain', path: '/docs/', methods: {GET: docs}},
 		{speaks: 'plain', path: '/favicon.ico', quiet: true, methods: {GET: favicon}},
 	];

@@ -187,6 +187,9 @@ class HttpServer implements HttpFront {
 	}
 
 	#serve(connection: Connection, request: IncomingMessage, response: ServerResponse): void {
+		if (!connection.takesOne()) {
+			return;
+		}
 		const exchange: Exchange = new Exchange({
 			front: this.#front,
 			request,

@@ -2,8 +2,8 @@
  * Manifests of DSAPI servers (v1) made into those of today (v2).
  *
  * Sources read everything through `manifestFromAny`; the way back is in `dataset.ts`. Values are carried over as the
- * source wrote them, and keys keep their place: `v` comes first, what replaces a key stands where that stood, what v1
- * does not know at all (`state`, `disabled`, `public`) comes last.
+ * source wrote them. The manifest itself is ours, so its keys stand in IMGAPI's order (contract 4.5), as every server
+ * would have them that took the image in; what v2 does not know comes last, in the source's order.
  */
 import {IntegrityError} from '../errors.js';
 import {elementsOf, isObject, joinMembers, membersOf, readCompact, type Member} from './json-text.js';
@@ -23,7 +23,16 @@ export const onlyInDatasets: ReadonlySet<string> = new Set([
 	...['created_at', 'updated_at', '_url'],
 ]);
 
-const shortDate = /^\d{4}-\d\d-\d\dT\d\d:\d\dZ$/u;
+/** IMGAPI's order of keys (contract 4.5). */
+const keyOrder: readonly string[] = [
+	...['v', 'uuid', 'owner', 'name', 'version', 'state', 'disabled', 'public', 'published_at', 'type', 'os', 'files'],
+	...['acl', 'description', 'homepage', 'eula', 'icon', 'urn', 'requirements', 'users', 'generate_passwords'],
+	...['inherited_directories', 'origin', 'nic_driver', 'disk_driver', 'cpu_type', 'image_size', 'tags'],
+	...['billing_tags', 'traits', 'error'],
+];
+
+/** What DSAPI servers write: without seconds, with up to nine fraction digits, without a zone. */
+const looseDate = /^(\d{4}-\d\d-\d\dT\d\d:\d\d)(:\d\d)?(?:\.(\d{1,9}))?Z?$/u;
 const endings: readonly (readonly [string, Compression])[] = [
 	['.gz', 'gzip'],
 	['.bz2', 'bzip2'],
@@ -111,12 +120,12 @@ function upgrade(fields: JsonObject, members: readonly Member[]): string {
 				break;
 			case 'published_at':
 				if (!isMissing(fields['published_at'])) {
-					out.set(name, longDate(value));
+					out.set(name, exactDate(value));
 				}
 				break;
 			case 'created_at':
 				if (isMissing(fields['published_at']) && !isMissing(fields['created_at'])) {
-					out.set('published_at', longDate(value));
+					out.set('published_at', exactDate(value));
 				}
 				break;
 			case 'files':
@@ -139,7 +148,15 @@ function upgrade(fields: JsonObject, members: readonly Member[]): string {
 			out.set(name, value);
 		}
 	}
-	return textOfMembers(out);
+	return textOfMembers(inOrder(out));
+}
+
+function inOrder(members: ReadonlyMap<string, string>): ReadonlyMap<string, string> {
+	const known = keyOrder.flatMap((name): [string, string][] => {
+		const value = members.get(name);
+		return value === undefined ? [] : [[name, value]];
+	});
+	return new Map([...known, ...members]);
 }
 
 function restriction(fields: JsonObject, uuid: string): string | undefined {
@@ -189,9 +206,15 @@ function withoutPassword(text: string): string {
 	return joinMembers(membersOf(text).filter(member => member.name !== 'password'));
 }
 
-function longDate(text: string): string {
+/** As v2 has dates (contract 4.1): seconds, three fraction digits or none, UTC. What is no date stays as it is. */
+function exactDate(text: string): string {
 	const date: unknown = JSON.parse(text);
-	return typeof date === 'string' && shortDate.test(date) ? JSON.stringify(date.replace('Z', ':00Z')) : text;
+	const match = typeof date === 'string' ? looseDate.exec(date) : null;
+	if (match === null) {
+		return text;
+	}
+	const [, minute = '', second = ':00', fraction] = match;
+	return `"${minute}${second}${fraction === undefined ? '' : `.${fraction.slice(0, 3).padEnd(3, '0')}`}Z"`;
 }
 
 function numberText(text: string): string {

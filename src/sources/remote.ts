@@ -196,7 +196,7 @@ export class Remote {
 			// A weak tag promises nothing about bytes and must not go with ranges (RFC 9110 13.1.5).
 			etag: etag === undefined || etag === '' || /^w\//i.test(etag) ? undefined : etag,
 			// Of a part, servers disagree whether it is the digest of the part or of the whole.
-			contentMd5: part === undefined ? header('content-md5') : undefined,
+			contentMd5: part === undefined ? md5In(header('content-md5')) : undefined,
 		};
 	}
 
@@ -294,4 +294,9 @@ function encodingOf({header}: Answer): string {
 function decimal(text: string | undefined): number | undefined {
 	const value = text !== undefined && /^\d{1,16}$/.test(text.trim()) ? Number(text) : NaN;
 	return Number.isSafeInteger(value) ? value : undefined;
+}
+
+/** Some send hexadecimal there: nothing to pass on to clients that check it. */
+function md5In(header: string | undefined): string | undefined {
+	return header !== undefined && /^[A-Za-z0-9+/]{21}[AQgw]==$/.test(header) ? header : undefined;
 }

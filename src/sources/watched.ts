@@ -52,6 +52,11 @@ export class WatchedSource implements HealthySource {
 			marks: 0,
 			lastMark: undefined,
 		};
+		// A counter that appears with its first count has not risen, as Prometheus sees it.
+		const {bytesFromSources, verificationFailures} = this.#host.metrics;
+		for (const counter of [bytesFromSources, verificationFailures]) {
+			counter.inc({source: this.name}, 0);
+		}
 	}
 
 	get name(): string {

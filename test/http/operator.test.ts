@@ -13,6 +13,7 @@ test('metrics are for Prometheus and up to date', async t => {
 	t.regex(text, /^imgmirror_requests_total\{route="\/ping",method="GET",status="200"\} 1$/m);
 	t.regex(text, /^imgmirror_requests_total\{route="none",method="GET",status="404"\} 1$/m);
 	t.regex(text, /^imgmirror_store_blobs 42$/m);
+	t.regex(text, /^imgmirror_client_bytes_total\{cache="hit"\} 0$/m);
 	t.regex(text, /^imgmirror_connections 1$/m);
 	t.regex(text, /^imgmirror_request_seconds_count\{route="\/ping"\} 1$/m);
 });
@@ -133,5 +134,8 @@ test('programs that ask for JSON are told the endpoints', async t => {
 	t.true(endpoints.includes('GET /datasets'));
 	t.is(told, version);
 	t.is(cloud, 'sdc');
-	t.is((await ask(url, '/', {headers: {accept: '*/*'}})).status, 301);
+	t.is(headers.vary, 'Accept');
+	const other = await ask(url, '/', {headers: {accept: '*/*'}});
+	t.is(other.status, 301);
+	t.is(other.headers.vary, 'Accept');
 });

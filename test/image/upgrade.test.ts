@@ -23,7 +23,7 @@ function upgraded(more: object = {}): Record<string, unknown> {
 	return {...fieldsOf(manifestFromAny(JSON.stringify(dataset(more))))};
 }
 
-test('a dataset manifest becomes an image manifest, its keys in their places', t => {
+test('a dataset manifest becomes an image manifest, its keys in the order of IMGAPI, unknown ones last', t => {
 	const text = `{
 		"name": "nodejs", "version": "1.0.0", "type": "zvol", "os": "linux",
 		"uuid": "${uuid(1)}", "_url": "x", "creator_uuid": "${uuid(0xc)}", "vendor_uuid": "${uuid(0xc)}", "creator_name": "sdc",
@@ -37,11 +37,10 @@ test('a dataset manifest becomes an image manifest, its keys in their places', t
 	}`;
 	t.is(
 		manifestFromAny(text).text,
-		`{"v":2,"name":"nodejs","version":"1.0.0","type":"zvol","os":"linux","uuid":"${uuid(1)}","owner":"${uuid(0xc)}",` +
-			`"published_at":"2011-03-15T13:33:00Z","urn":"sdc:sdc:nodejs:1.0.0","image_size":10240,"10":1.0e2,` +
-			`"requirements":{"networks":[],"ssh_key":true},` +
+		`{"v":2,"uuid":"${uuid(1)}","owner":"${uuid(0xc)}","name":"nodejs","version":"1.0.0",` +
+			`"state":"active","disabled":false,"public":true,"published_at":"2011-03-15T13:33:00Z","type":"zvol","os":"linux",` +
 			`"files":[{"sha1":"${sha1}","md5":"${'ab'.repeat(16)}","size":1.2e1,"extra":"\\u00e9","compression":"gzip"}],` +
-			`"state":"active","disabled":false,"public":true}`,
+			`"urn":"sdc:sdc:nodejs:1.0.0","requirements":{"networks":[],"ssh_key":true},"image_size":10240,"10":1.0e2}`,
 	);
 });
 
@@ -82,10 +81,16 @@ const rules: readonly (readonly [string, object, object])[] = [
 		{published_at: '2012-05-02T15:14:45.805Z'},
 	],
 	[
-		'a date of dsapid is kept',
+		'a date of dsapid is cut to milliseconds',
 		{published_at: '2014-11-10T09:08:07.123456789Z'},
-		{published_at: '2014-11-10T09:08:07.123456789Z'},
+		{published_at: '2014-11-10T09:08:07.123Z'},
 	],
+	[
+		'a date of fewer fraction digits gets three',
+		{published_at: '2014-11-10T09:08:07.1Z'},
+		{published_at: '2014-11-10T09:08:07.100Z'},
+	],
+	['a date without zone is one of UTC', {published_at: '2014-11-10T09:08'}, {published_at: '2014-11-10T09:08:00Z'}],
 	['no date at all is none', {}, {published_at: undefined}],
 	['creator_uuid is the owner', {}, {owner: uuid(0xc), creator_uuid: undefined}],
 	['the urn is kept', {urn: 'sdc:sdc:a:1'}, {urn: 'sdc:sdc:a:1'}],
@@ -197,7 +202,7 @@ test('a manifest of today is taken as it is', t => {
 test('keys of the object prototype survive the upgrade', t => {
 	const text = JSON.stringify(dataset()).replace('{', '{"__proto__":{"a":1},"constructor":2,');
 	const {text: result} = manifestFromAny(text);
-	t.true(result.startsWith('{"v":2,"__proto__":{"a":1},"constructor":2,'));
+	t.true(result.endsWith(',"__proto__":{"a":1},"constructor":2}'));
 });
 
 test('where files are is told as it stands', t => {

@@ -334,6 +334,18 @@ for (const [what, how] of [
 	});
 }
 
+test('a Content-MD5 that is none is not told', async t => {
+	const image = makeImage({size: 1000});
+	const upstream = await startUpstream(t, {images: [image]});
+	const source = makeAddress(t, 'imgapi', upstream.url);
+	for (const value of [image.md5, '', 'x', `${image.contentMd5}=`]) {
+		upstream.misbehave('file', {headers: {'Content-MD5': value}}, {times: 1});
+		const body = await source.openFile(manifestOf(image), 0, {offset: 0}, ask());
+		body.stream.destroy();
+		t.is(body.contentMd5, undefined, value);
+	}
+});
+
 test('ETags go back as If-Range, as they came; weak ones are not told', async t => {
 	const image = makeImage({size: 100_000});
 	const upstream = await startUpstream(t, {images: [image], ranges: true});

@@ -30,6 +30,8 @@ test('a source is up after an answer, 404 being one, and down after a failure', 
 		lastMark: undefined,
 	});
 
+	t.regex(await host.metrics.registry.metrics(), /^imgmirror_verification_failures_total\{source="upstream"\} 0$/m);
+
 	await host.clock.advance(1000);
 	t.is(await source.find(absent, ask()), undefined);
 	t.like(source.health(), {state: 'up', sinceMs: start + 1000, lastSuccessMs: start + 1000, requests: 1});
