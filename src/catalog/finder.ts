@@ -5,6 +5,7 @@
  * the sources are asked, all at the same time and once for all clients. Absent is not unknown: only when every source
  * answered that it has it not is the answer no.
  */
+import {setMaxListeners} from 'node:events';
 import {NotFoundError, SourceUnavailableError, describe} from '../errors.js';
 import {pause, type Host} from '../host.js';
 import type {Manifest, Uuid} from '../image/manifest.js';
@@ -55,6 +56,8 @@ export class Finder {
 		this.#owner = options.owner;
 		this.#instanceId = options.instanceId;
 		this.#graceMs = options.graceMs;
+		// Every question under way listens to it, however many there are: no reason for Node to warn of a leak.
+		setMaxListeners(0, this.#abort.signal);
 	}
 
 	/** Throws NotFoundError (nobody has it) or SourceUnavailableError (nobody can tell). */

@@ -34,9 +34,16 @@ export function judge(headers: IncomingHttpHeaders, {etag, modifiedMs}: Validato
 }
 
 /** The headers to send the thing with; `undefined`: the client has it, and has been told so. */
-export function unlessSatisfied(exchange: Exchange, etag: string): Record<string, string> | undefined {
-	const headers = {ETag: `"${etag}"`};
-	switch (judge(exchange.headers, {etag})) {
+export function unlessSatisfied(
+	exchange: Exchange,
+	etag: string,
+	modifiedMs?: number,
+): Record<string, string> | undefined {
+	const headers = {
+		ETag: `"${etag}"`,
+		...(modifiedMs === undefined ? {} : {'Last-Modified': new Date(modifiedMs).toUTCString()}),
+	};
+	switch (judge(exchange.headers, {etag, modifiedMs})) {
 		case 'failed':
 			throw new RequestError('PRECONDITION_FAILED', 'it has another ETag by now', headers);
 		case 'not modified':

@@ -15,10 +15,7 @@ export interface Queued {
 
 /** More requests than this sent ahead are left unanswered, as a server may: their client sends them again. */
 const maxQueued = 32;
-/**
- * Node parses all that it has read of a connection, thousands of short requests perhaps, and keeps them until the
- * connection ends. Nobody who means well sends so many more: it ends at once.
- */
+/** Where the parser cannot be stopped, the connection ends after so many: Node keeps each of them as long as it lasts. */
 const maxDropped = 100;
 
 export class Connection {
@@ -73,8 +70,7 @@ export class Connection {
 		}
 		if (!this.#closing) {
 			this.close();
-			// Unread, they wait in the kernel; read, they would cost us memory.
-			this.socket.pause();
+			stopReading(this.socket);
 		}
 		if (++this.#dropped > maxDropped) {
 			this.socket.destroy();
@@ -119,5 +115,18 @@ export class Connection {
 		} else {
 			this.#last?.closeAfter();
 		}
+	}
+}
+
+/**
+ * Unread, requests wait in the kernel; read, they would cost us memory. A pause keeps Node from reading more, but not
+ * from parsing what it has: thousands of short requests, and with a thousand such connections more than memory holds.
+ * What its parser asks about each says by a 2 that no HTTP follows.
+ */
+function stopReading(socket: Socket): void {
+	socket.pause();
+	const {parser} = socket as {parser?: {onIncoming?: () => number} | null};
+	if (parser?.onIncoming) {
+		parser.onIncoming = () => 2;
 	}
 }

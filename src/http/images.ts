@@ -95,7 +95,7 @@ export function imageRoutes(options: {
 		exchange.refuseCircle();
 		const icon = await mirror.readIcon(found, exchange.ask);
 		exchange.note({source: icon.source, cache: icon.cache});
-		const headers = unlessSatisfied(exchange, createHash('sha1').update(icon.bytes).digest('hex'));
+		const headers = unlessSatisfied(exchange, createHash('sha1').update(icon.bytes).digest('hex'), icon.storedAtMs);
 		if (headers !== undefined) {
 			exchange.body(200, icon.bytes, {
 				'Content-Type': iconTypes.has(icon.contentType) ? icon.contentType : 'application/octet-stream',

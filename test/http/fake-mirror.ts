@@ -119,7 +119,13 @@ export class FakeMirror implements MirrorApi {
 		if (icon === undefined) {
 			throw new NotFoundError(`image ${manifest.uuid} has no icon`);
 		}
-		return {bytes: icon, contentType: this.iconType, source: this.source, cache: this.cache};
+		return {
+			bytes: icon,
+			contentType: this.iconType,
+			storedAtMs: Date.UTC(2024, 0, 2, 3, 4, 5),
+			source: this.source,
+			cache: this.cache,
+		};
 	}
 
 	async updateMetrics(): Promise<void> {

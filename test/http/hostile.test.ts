@@ -1,3 +1,4 @@
+import {subscribe, unsubscribe} from 'node:diagnostics_channel';
 import {once} from 'node:events';
 import {request as httpRequest} from 'node:http';
 import type {Socket} from 'node:net';
@@ -368,4 +369,22 @@ test('hundreds of idle connections are kept, and cost the others nothing', async
 	await front.stop({drainMs: 1000});
 	await closed;
 	t.is(await own.metric('imgmirror_connections'), 0);
+});
+
+test('of thousands of requests sent ahead the first are answered, and the rest is not even parsed', async t => {
+	const {port, url} = await startFront(t);
+	let parsed = 0;
+	const count = (message: unknown): void => {
+		parsed += (message as {socket: Socket}).socket.localPort === port ? 1 : 0;
+	};
+	subscribe('http.server.request.start', count);
+	t.teardown(() => unsubscribe('http.server.request.start', count));
+	const socket = await open(port);
+	const all = heard(socket);
+	socket.write(`GET /ping HTTP/1.1\r\n${host}\r\n`.repeat(1500));
+	const answers = answersIn(await all);
+	t.is(answers.length, 33);
+	t.true(answers.every(({status}) => status === 200));
+	t.is(parsed, 34);
+	t.is((await ask(url, '/ping')).status, 200);
 });

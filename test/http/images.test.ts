@@ -609,6 +609,15 @@ test('an icon has its type, its digests, and nothing that would make it a page',
 	t.is((await ask(url, `/images/${none}/icon`)).status, 404);
 });
 
+test('an icon tells when it was had, and a date will do as a condition', async t => {
+	const image = makeImage({icon: Buffer.from('icon')});
+	const {url} = await startFront(t, {images: [image]});
+	const at = `/images/${image.uuid}/icon`;
+	const date = (await ask(url, at)).headers['last-modified'] ?? '';
+	t.is(date, 'Tue, 02 Jan 2024 03:04:05 GMT');
+	t.is((await ask(url, at, {headers: {'if-modified-since': date}})).status, 304);
+});
+
 test('jobs are none for an image, and 404 for no image', async t => {
 	const image = makeImage();
 	const {url} = await startFront(t, {images: [image]});
