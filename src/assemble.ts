@@ -14,6 +14,7 @@ import {DiskStore} from './blobs/store.js';
 import {Catalog, type CatalogSource} from './catalog/catalog.js';
 import {Memory} from './catalog/memory.js';
 import type {Config, SourceConfig} from './config.js';
+import {asError} from './errors.js';
 import {Metrics, createLogger, systemClock, type Host} from './host.js';
 import {startHttp, type HttpFront, type HttpSettings} from './http/server.js';
 import {Mirror} from './mirror.js';
@@ -48,9 +49,8 @@ export async function assemble(config: Config, options: AssembleOptions): Promis
 	try {
 		return await build(config, {version: options.version, host, layout: new Layout(config.data), undo});
 	} catch (error) {
-		for (const step of undo.reverse()) {
-			await step();
-		}
+		// What went wrong first is what is told.
+		await runAll(undo.reverse()).catch(() => undefined);
 		throw error;
 	}
 }
@@ -182,14 +182,31 @@ class Running implements RunningMirror {
 		const {mirror, front, flights, catalog, store, memory, sources, hashing, lock, housekeeping} = this.#parts;
 		mirror.announceStop();
 		housekeeping();
-		await front.stop({drainMs: this.#config.drainTimeoutMs});
-		await flights.suspend();
-		await catalog.stop();
-		await sources.close();
-		await memory.close();
-		await store.close();
-		await hashing.close();
-		await lock.release();
+		await runAll([
+			() => front.stop({drainMs: this.#config.drainTimeoutMs}),
+			() => flights.suspend(),
+			() => catalog.stop(),
+			() => sources.close(),
+			() => memory.close(),
+			() => store.close(),
+			() => hashing.close(),
+			() => lock.release(),
+		]);
+	}
+}
+
+/** One after the other, and all of them: the lock must be let go of even where the database cannot be closed. */
+async function runAll(steps: readonly (() => Promise<void> | void)[]): Promise<void> {
+	const failures: unknown[] = [];
+	for (const step of steps) {
+		try {
+			await step();
+		} catch (error) {
+			failures.push(error);
+		}
+	}
+	if (failures.length > 0) {
+		throw failures.length === 1 ? asError(failures[0]) : new AggregateError(failures, 'several parts failed');
 	}
 }
 
@@ -296,7 +313,7 @@ function startHousekeeping(parts: {host: Host; mirror: Mirror; store: DiskStore}
 	let cancel = (): void => undefined;
 	const again = (): void => {
 		const timer = host.clock.after(housekeepingMs, () => {
-			void Promise.all([mirror.updateMetrics(), store.quarantined.sweep()])
+			void Promise.all([mirror.updateMetrics(), store.quarantined.sweep(), store.images.writeMissing()])
 				.catch((error: unknown) => {
 					host.log.warn({err: error}, 'housekeeping failed');
 				})

@@ -5,7 +5,8 @@
  * the body is asked for: the file may have come in, or gone, since.
  */
 import type {Flights} from './blobs/flights.js';
-import type {Follower} from './blobs/download.js';
+import type {RightFile} from './blobs/download.js';
+import type {Follower} from './blobs/follower.js';
 import type {Wanted} from './blobs/partial.js';
 import {BlobReader, type Reader} from './blobs/reader.js';
 import type {BlobInfo, DiskStore} from './blobs/store.js';
@@ -34,6 +35,7 @@ export class MirrorFile implements OpenFile {
 	readonly #readers = new Set<Reader>();
 	#info: BlobInfo | undefined;
 	#follower: Follower | undefined;
+	#right: RightFile | undefined;
 	#cache: CacheOutcome;
 	#closed = false;
 
@@ -41,20 +43,21 @@ export class MirrorFile implements OpenFile {
 		this.#options = options;
 		this.size = options.file.size;
 		this.#info = options.sha1 === undefined ? undefined : options.store.stat(options.sha1);
-		this.#cache = this.#info !== undefined ? 'hit' : options.flights.has(options.wanted.key) ? 'join' : 'miss';
+		this.#cache = this.#info !== undefined ? 'hit' : options.flights.has(options.wanted) ? this.#joining() : 'miss';
 	}
 
 	get sha1(): string | undefined {
-		return this.#options.sha1;
+		return this.#options.sha1 ?? this.#right?.sha1;
 	}
 
 	get contentMd5(): string | undefined {
-		const md5 = this.#info?.md5 ?? this.#options.file.md5;
-		return md5 === undefined ? this.#follower?.contentMd5 : Buffer.from(md5, 'hex').toString('base64');
+		const md5 = this.#info?.md5 ?? this.#options.file.md5 ?? this.#right?.md5;
+		const told = this.#info?.toldMd5 ?? this.#follower?.contentMd5;
+		return md5 === undefined ? told : Buffer.from(md5, 'hex').toString('base64');
 	}
 
 	get storedAtMs(): number | undefined {
-		return this.#info?.storedAtMs;
+		return this.#info?.storedAtMs ?? this.#right?.storedAtMs;
 	}
 
 	get source(): string {
@@ -75,6 +78,12 @@ export class MirrorFile implements OpenFile {
 			reader.close();
 		}
 		this.#readers.clear();
+	}
+
+	/** A file that is here and right is a hit, wherever the disk has it. */
+	#joining(): CacheOutcome {
+		this.#right = this.#options.flights.right(this.#options.wanted);
+		return this.#right === undefined ? 'join' : 'hit';
 	}
 
 	async #held(start: number, end: number): Promise<FileReader | undefined> {
@@ -112,7 +121,7 @@ export class MirrorFile implements OpenFile {
 			onStored: onHeld,
 		});
 		this.#follower = follower;
-		this.#cache = joined ? 'join' : 'miss';
+		this.#cache = joined ? this.#joining() : 'miss';
 		this.#keep(follower);
 		await follower.begin(ask.signal);
 		return follower;

@@ -4,7 +4,6 @@
  * The catalog knows which images there are and who has them, the store holds files, flights fetch them; the mirror
  * joins the three. It knows nothing of HTTP and nothing of configuration.
  */
-import {createHash} from 'node:crypto';
 import type {FileHandle} from 'node:fs/promises';
 import type {Flights} from './blobs/flights.js';
 import type {Wanted} from './blobs/partial.js';
@@ -16,6 +15,7 @@ import type {Host} from './host.js';
 import type {ImageFile, Manifest, Sha1, Uuid} from './image/manifest.js';
 import type {ImageQuery} from './image/query.js';
 import {MirrorFile} from './mirror-file.js';
+import {IconCache} from './mirror-icons.js';
 import type {Ask, HealthySource} from './sources/source.js';
 
 /** What a client is told in `x-cache`. */
@@ -77,6 +77,8 @@ export interface FileReader {
 export interface IconFile {
 	readonly bytes: Buffer;
 	readonly contentType: string;
+	/** When it was had from its source. */
+	readonly storedAtMs: number;
 	readonly source: string;
 	readonly cache: CacheOutcome;
 }
@@ -113,8 +115,8 @@ export interface MirrorParts {
 	readonly flights: Flights;
 }
 
-/** Icons are small and few: this many bytes of them are kept, so that an upstream's absence does not show. */
-const keptIconBytes = 8_388_608;
+/** So many files of sources are remembered to have been wrong. */
+const keptWrongs = 10_000;
 
 export class Mirror implements MirrorApi {
 	readonly #host: Host;
@@ -122,9 +124,10 @@ export class Mirror implements MirrorApi {
 	readonly #catalog: Catalog;
 	readonly #store: DiskStore;
 	readonly #flights: Flights;
-	readonly #icons = new Map<string, IconFile>();
+	readonly #icons = new IconCache();
+	/** Which sources sent something wrong for which file: they are asked after the others for it. */
+	readonly #wrongs = new Set<string>();
 	readonly #startedAtMs: number;
-	#iconBytes = 0;
 	#stopping = false;
 
 	constructor(parts: MirrorParts) {
@@ -163,9 +166,9 @@ export class Mirror implements MirrorApi {
 			wanted,
 			store: this.#store,
 			flights: this.#flights,
-			suppliers: ask => this.#suppliers(manifest, index, ask),
+			suppliers: ask => this.#suppliers(manifest, index, ask).filter(({size}) => size === file.size),
 			onHeld: async info => {
-				if (sha1 === undefined) {
+				if (file.sha1 === undefined) {
 					await this.#store.images.rememberSha1(manifest.uuid, index, info.sha1);
 				}
 				if (await this.#store.keepManifest({manifest, source: found.source, sha1: info.sha1, index})) {
@@ -180,8 +183,7 @@ export class Mirror implements MirrorApi {
 		if (!manifest.icon) {
 			throw new NotFoundError(`image ${manifest.uuid} has no icon`);
 		}
-		const key = createHash('sha1').update(manifest.text).digest('hex');
-		const kept = this.#icons.get(key);
+		const kept = this.#icons.get(manifest);
 		if (kept !== undefined) {
 			return {...kept, cache: 'hit'};
 		}
@@ -190,7 +192,9 @@ export class Mirror implements MirrorApi {
 			try {
 				const icon = await source.readIcon(manifest, ask);
 				if (icon !== undefined) {
-					return this.#keepIcon(key, {...icon, source: source.name, cache: 'miss'});
+					const had: IconFile = {...icon, source: source.name, cache: 'miss', storedAtMs: this.#host.clock.now()};
+					this.#icons.keep(manifest, had);
+					return had;
 				}
 			} catch (error) {
 				ask.signal.throwIfAborted();
@@ -259,34 +263,36 @@ export class Mirror implements MirrorApi {
 		return {key, size: file.size, sha1, md5: file.md5, uuid: manifest.uuid};
 	}
 
-	#suppliers(manifest: Manifest, index: number, ask: Ask): readonly Supplier[] {
+	#suppliers(manifest: Manifest, index: number, ask: Ask): readonly (Supplier & {readonly size: number | undefined})[] {
 		const onBehalf = {
 			...(ask.requestId === undefined ? {} : {requestId: ask.requestId}),
 			...(ask.via === undefined ? {} : {via: ask.via}),
 		};
-		return this.#catalog.suppliersFor(manifest, index).map(({source, manifest: theirs, index: at}) => ({
-			name: source.name,
-			doubtful: isHealthy(source) && source.health().state === 'down',
-			open: (where, signal) => source.openFile(theirs, at, where, {...onBehalf, signal}),
-			mark: problem => {
-				if (isHealthy(source)) {
-					source.mark(problem, theirs.uuid);
-				}
-			},
-		}));
+		return this.#catalog.suppliersFor(manifest, index).map(({source, manifest: theirs, index: at}) => {
+			const offer = `${theirs.uuid}.${at}`;
+			const offered = `${source.name} ${offer}`;
+			return {
+				name: source.name,
+				offer,
+				size: theirs.files[at]?.size,
+				doubtful: this.#wrongs.has(offered) || (isHealthy(source) && source.health().state === 'down'),
+				open: (where, signal) => source.openFile(theirs, at, where, {...onBehalf, signal}),
+				mark: problem => {
+					this.#noteWrong(offered);
+					if (isHealthy(source)) {
+						source.mark(problem, theirs.uuid);
+					}
+				},
+			};
+		});
 	}
 
-	#keepIcon(key: string, icon: IconFile): IconFile {
-		this.#icons.set(key, icon);
-		this.#iconBytes += icon.bytes.length;
-		for (const [oldest, {bytes}] of this.#icons) {
-			if (this.#iconBytes <= keptIconBytes) {
-				break;
-			}
-			this.#icons.delete(oldest);
-			this.#iconBytes -= bytes.length;
+	#noteWrong(offered: string): void {
+		this.#wrongs.add(offered);
+		const [oldest] = this.#wrongs;
+		if (oldest !== undefined && this.#wrongs.size > keptWrongs) {
+			this.#wrongs.delete(oldest);
 		}
-		return icon;
 	}
 }
 

@@ -8,6 +8,8 @@ import type {Readable} from 'node:stream';
 import {MirrorError} from '../errors.js';
 
 const enoughBytes = 2_097_152;
+/** A chunk costs memory beside its bytes, and a sender may make them as small as it likes. */
+const enoughChunks = 2048;
 
 export class Batches {
 	readonly #stream: Readable;
@@ -19,10 +21,14 @@ export class Batches {
 
 	constructor(stream: Readable) {
 		this.#stream = stream;
+		if (stream.destroyed) {
+			// Its events are over, and nobody would ever be woken.
+			this.#failure = stream.errored ?? new MirrorError('the connection was closed before the first byte');
+		}
 		stream.on('data', (chunk: Buffer) => {
 			this.#chunks.push(chunk);
 			this.#bytes += chunk.length;
-			if (this.#bytes >= enoughBytes) {
+			if (this.#bytes >= enoughBytes || this.#chunks.length >= enoughChunks) {
 				stream.pause();
 			}
 			this.#wake?.();

@@ -5,12 +5,14 @@
  * growing file by themselves. When all is there it is verified, the tail is let go, and the store makes it a blob.
  * A download outlives its followers; `flights.ts` decides when one begins and how many run.
  */
-import {IntegrityError, MirrorError, NoSpaceError, describe} from '../errors.js';
+import type {FileHandle} from 'node:fs/promises';
+import {IntegrityError, MirrorError, NoSpaceError, asError, describe} from '../errors.js';
 import type {Host} from '../host.js';
+import {Follower, NotCaching} from './follower.js';
+import type {Digests} from './hashing.js';
 import type {PartialBlob, Wanted} from './partial.js';
 import {PassThroughReader} from './pass-through.js';
-import type {Reader} from './reader.js';
-import type {BlobInfo, BlobStore} from './store.js';
+import type {BlobInfo, BlobOrigin, BlobStore} from './store.js';
 import {Supply, fromDisk, type Supplier} from './supply.js';
 import {wrongness} from './verdict.js';
 import {Watermark} from './watermark.js';
@@ -18,8 +20,12 @@ import {Watermark} from './watermark.js';
 /** Verifications of one file in one download before it gives up: something here is wrong beyond blaming suppliers. */
 const maxVerifications = 8;
 
-/** Not a failure: followers are to go on by themselves. */
-class NotCaching extends MirrorError {}
+/** A file that was verified. */
+export interface RightFile {
+	readonly sha1: string | undefined;
+	readonly md5: string | undefined;
+	readonly storedAtMs: number;
+}
 
 export interface DownloadOptions {
 	readonly wanted: Wanted;
@@ -29,7 +35,12 @@ export interface DownloadOptions {
 	readonly retries: number;
 	/** Nobody follows any more. */
 	readonly onAbandoned: (download: Download) => void;
+	/** Nobody may begin to follow any more. */
+	readonly onOver: (download: Download) => void;
 }
+
+/** Called with the blob that came of a transfer. */
+export type OnStored = (info: BlobInfo) => Promise<void>;
 
 export class Download {
 	readonly wanted: Wanted;
@@ -38,10 +49,14 @@ export class Download {
 	readonly #host: Host;
 	readonly #watermark: Watermark;
 	readonly #followers = new Set<Follower>();
+	readonly #onStored = new Map<string, OnStored>();
 	readonly #abort = new AbortController();
 	#partial: PartialBlob | undefined;
+	/** Instead of a partial, where the file had come in before it was this transfer's turn. */
+	#blob: FileHandle | undefined;
 	#supply: Supply | undefined;
-	#running = false;
+	#right: RightFile | undefined;
+	#begun = false;
 	#over = false;
 	#resumedFrom = 0;
 
@@ -74,9 +89,21 @@ export class Download {
 		return this.#supply?.contentMd5;
 	}
 
-	/** Waiting for its turn, or at work. */
-	get running(): boolean {
-		return this.#running;
+	/** What is known of the file from when it is known to be right, before the disk is done with it. */
+	get right(): RightFile | undefined {
+		return this.#right;
+	}
+
+	/** For its turn. */
+	get waiting(): boolean {
+		return !this.#begun;
+	}
+
+	/** Each image that the file is wanted for has its own `onStored`, however many ask for it. */
+	tell(image: string, onStored: OnStored): void {
+		if (!this.#onStored.has(image)) {
+			this.#onStored.set(image, onStored);
+		}
 	}
 
 	/** Begins to follow, in this very tick. The follower must be closed. */
@@ -103,14 +130,16 @@ export class Download {
 		this.#abort.abort(reason);
 	}
 
-	/** Does the work. Resolves with the blob; `undefined`: not cached, or stopped. Throws nothing. */
-	async run(): Promise<BlobInfo | undefined> {
-		this.#running = true;
+	/** Does the work. Throws nothing. */
+	async run(): Promise<void> {
+		this.#begun = true;
 		try {
 			this.#abort.signal.throwIfAborted();
 			const info = await this.#fetch();
 			this.#host.metrics.transfers.inc({outcome: info === undefined ? 'uncached' : 'done'});
-			return info;
+			if (info !== undefined) {
+				await this.#tellStored(info);
+			}
 		} catch (error) {
 			const stopped = this.#abort.signal.aborted;
 			this.#host.metrics.transfers.inc({outcome: stopped ? 'suspended' : 'failed'});
@@ -119,17 +148,49 @@ export class Download {
 				stopped ? 'a transfer was suspended' : 'a transfer failed',
 			);
 			this.#watermark.fail(error);
-			return undefined;
 		} finally {
 			this.#supply?.close();
-			this.#running = false;
 			this.#over = true;
+			// In the tick in which the file may be let go of: who comes later must find no closed one.
+			this.#options.onOver(this);
 			await this.#closeUnlessRead();
 		}
 	}
 
+	async #tellStored(info: BlobInfo): Promise<void> {
+		for (const [image, onStored] of this.#onStored) {
+			try {
+				await onStored(info);
+			} catch (error) {
+				this.#host.log.error({err: error, image}, 'what follows a transfer failed');
+			}
+		}
+	}
+
+	/** `undefined`: it is not here. */
+	async #held(): Promise<BlobInfo | undefined> {
+		const {store} = this.#options;
+		const {sha1, size} = this.wanted;
+		const info = sha1 === undefined ? undefined : store.stat(sha1);
+		if (sha1 === undefined || info === undefined) {
+			return undefined;
+		}
+		if (info.size !== size) {
+			throw new IntegrityError(`the file with this SHA-1 has ${info.size} bytes, its manifest says ${size}`);
+		}
+		this.#blob = await store.open(sha1);
+		return this.#blob === undefined ? undefined : info;
+	}
+
 	async #fetch(): Promise<BlobInfo | undefined> {
 		const {store, suppliers, retries} = this.#options;
+		// It may have come in while this transfer waited, for another image or under another size.
+		const held = await this.#held();
+		if (held !== undefined) {
+			this.#right = held;
+			this.#watermark.verified();
+			return held;
+		}
 		let partial: PartialBlob;
 		try {
 			partial = await store.partial(this.wanted);
@@ -144,23 +205,57 @@ export class Download {
 		for (let attempt = 1; ; attempt++) {
 			try {
 				await this.#fill(partial, supply);
+				const digests = await this.#unlessStopped(partial.digests());
+				const problem = wrongness(this.wanted, digests, supply.contentMd5);
+				if (problem === undefined) {
+					// Clients are owed the bytes, not the durability: the tail goes before the disk is done.
+					const storedAtMs = this.#host.clock.now();
+					this.#right = {sha1: digests.sha1, md5: digests.md5, storedAtMs};
+					this.#watermark.verified();
+					const source = supply.supplier ?? fromDisk;
+					return await this.#commit(partial, digests, {source, storedAtMs, toldMd5: supply.contentMd5});
+				}
+				await this.#wrong(partial, supply, problem, digests);
+				if (attempt === maxVerifications) {
+					throw new IntegrityError(problem);
+				}
 			} catch (error) {
 				if (error instanceof NoSpaceError) {
 					return await this.#goOnWithoutCaching(error);
 				}
 				throw error;
 			}
-			const digests = await partial.digests();
-			const problem = wrongness(this.wanted, digests, supply.contentMd5);
-			if (problem === undefined) {
-				// Clients are owed the bytes, not the durability: the tail goes before the disk is done.
-				this.#watermark.verified();
-				return await store.commit(partial, digests, supply.supplier ?? fromDisk);
+		}
+	}
+
+	/** The digests of a large file that was found on the disk take minutes; whoever stops the mirror has seconds. */
+	#unlessStopped<T>(work: Promise<T>): Promise<T> {
+		const {signal} = this.#abort;
+		return new Promise((resolve, reject) => {
+			const onAbort = (): void => {
+				reject(asError(signal.reason));
+			};
+			signal.addEventListener('abort', onAbort, {once: true});
+			if (signal.aborted) {
+				onAbort();
 			}
-			await this.#wrong(partial, supply, problem, digests);
-			if (attempt === maxVerifications) {
-				throw new IntegrityError(problem);
-			}
+			void work.then(resolve, reject).finally(() => {
+				signal.removeEventListener('abort', onAbort);
+			});
+		});
+	}
+
+	/** `undefined`: the disk refused. The file is right all the same, and stays for the next attempt. */
+	async #commit(partial: PartialBlob, digests: Digests, origin: BlobOrigin): Promise<BlobInfo | undefined> {
+		try {
+			return await this.#options.store.commit(partial, digests, origin);
+		} catch (error) {
+			this.#host.metrics.diskErrors.inc({code: diskCode(error)});
+			this.#host.log.error(
+				{image: this.wanted.uuid, file: this.wanted.key, problem: describe(error)},
+				'a file is right but could not be put in its place: the next request tries again',
+			);
+			return undefined;
 		}
 	}
 
@@ -216,6 +311,9 @@ export class Download {
 	}
 
 	async #read(into: Buffer, length: number, position: number): Promise<number> {
+		if (this.#blob !== undefined) {
+			return (await this.#blob.read(into, 0, length, position)).bytesRead;
+		}
 		if (this.#partial === undefined) {
 			throw new MirrorError('a transfer was read before it began');
 		}
@@ -241,128 +339,16 @@ export class Download {
 	async #closeUnlessRead(): Promise<void> {
 		if (this.#followers.size === 0) {
 			await this.#partial?.close().catch(() => undefined);
+			await this.#blob?.close().catch(() => undefined);
 		}
 	}
 }
 
 function diskCode(error: unknown): string {
-	const cause = error instanceof Error ? error.cause : undefined;
-	return (cause as NodeJS.ErrnoException | undefined)?.code ?? 'ENOSPC';
-}
-
-/** One client's way through a file that is still arriving. */
-export class Follower implements Reader {
-	readonly plain = undefined;
-	readonly #end: number;
-	readonly #watermark: Watermark;
-	readonly #readFile: (into: Buffer, length: number, position: number) => Promise<number>;
-	readonly #newPassThrough: (start: number, end: number) => PassThroughReader;
-	readonly #onClose: () => void;
-	readonly #supplier: () => string | undefined;
-	readonly #contentMd5: () => string | undefined;
-	readonly #abort = new AbortController();
-	#position: number;
-	#sent = 0;
-	#generation: number;
-	#passThrough: PassThroughReader | undefined;
-
-	constructor(options: {
-		start: number;
-		end: number;
-		watermark: Watermark;
-		read: (into: Buffer, length: number, position: number) => Promise<number>;
-		passThrough: (start: number, end: number) => PassThroughReader;
-		onClose: () => void;
-		supplier: () => string | undefined;
-		contentMd5: () => string | undefined;
-	}) {
-		this.#position = options.start;
-		this.#end = options.end;
-		this.#watermark = options.watermark;
-		this.#generation = options.watermark.generation;
-		this.#readFile = options.read;
-		this.#newPassThrough = options.passThrough;
-		this.#onClose = options.onClose;
-		this.#supplier = options.supplier;
-		this.#contentMd5 = options.contentMd5;
-	}
-
-	/** True when the file is not being kept. */
-	get passing(): boolean {
-		return this.#passThrough !== undefined;
-	}
-
-	get supplier(): string | undefined {
-		return this.#passThrough?.supplier ?? this.#supplier();
-	}
-
-	get contentMd5(): string | undefined {
-		return this.#passThrough?.contentMd5 ?? this.#contentMd5();
-	}
-
-	/** Resolves once the first byte may be sent. */
-	async begin(signal: AbortSignal): Promise<void> {
-		if (this.#position >= this.#end) {
-			return;
-		}
-		try {
-			await this.#watermark.past(this.#position, AbortSignal.any([signal, this.#abort.signal]));
-		} catch (error) {
-			await this.#switchOr(error).begin();
+	for (const failure of [error, error instanceof Error ? error.cause : undefined]) {
+		if (failure instanceof Error && 'errno' in failure && 'code' in failure) {
+			return String(failure.code);
 		}
 	}
-
-	async read(into: Buffer): Promise<number> {
-		if (this.#passThrough !== undefined) {
-			return this.#passThrough.read(into);
-		}
-		while (this.#position < this.#end) {
-			let readable: number;
-			try {
-				readable = await this.#watermark.past(this.#position, this.#abort.signal);
-			} catch (error) {
-				return this.#switchOr(error).read(into);
-			}
-			this.#checkGeneration();
-			const length = Math.min(into.length, this.#end - this.#position, readable - this.#position);
-			const bytes = await this.#readFile(into, length, this.#position);
-			if (this.#checkGeneration()) {
-				continue;
-			}
-			if (bytes === 0) {
-				throw new MirrorError(`a file on its way ends at ${this.#position}, before ${readable}`);
-			}
-			this.#position += bytes;
-			this.#sent += bytes;
-			return bytes;
-		}
-		return 0;
-	}
-
-	close(): void {
-		this.#abort.abort(new MirrorError('the client has gone'));
-		this.#passThrough?.close();
-		this.#onClose();
-	}
-
-	/** True: the file has begun again, and this follower may as well. Throws if it had bytes of the old one. */
-	#checkGeneration(): boolean {
-		if (this.#generation === this.#watermark.generation) {
-			return false;
-		}
-		if (this.#sent > 0) {
-			throw new IntegrityError('the file turned out wrong while it was being sent');
-		}
-		this.#generation = this.#watermark.generation;
-		return true;
-	}
-
-	#switchOr(error: unknown): PassThroughReader {
-		if (!(error instanceof NotCaching)) {
-			throw error;
-		}
-		this.#checkGeneration();
-		this.#passThrough = this.#newPassThrough(this.#position, this.#end);
-		return this.#passThrough;
-	}
+	return 'ENOSPC';
 }

@@ -7,9 +7,10 @@
 import PQueue from 'p-queue';
 import {StoppingError, MirrorError} from '../errors.js';
 import type {Host} from '../host.js';
-import {Download, type Follower} from './download.js';
+import {Download, type RightFile, type OnStored} from './download.js';
+import type {Follower} from './follower.js';
 import type {Wanted} from './partial.js';
-import type {BlobInfo, BlobStore} from './store.js';
+import type {BlobStore} from './store.js';
 import type {Supplier} from './supply.js';
 
 export interface FlightLimits {
@@ -39,6 +40,7 @@ export class Flights {
 	readonly #store: BlobStore;
 	readonly #host: Host;
 	readonly #queue: PQueue;
+	/** By key and size: a manifest may lie about the size of a file, and whoever believes it must not follow the right one. */
 	readonly #downloads = new Map<string, Download>();
 	/** Each key's last run, so that a new one begins only when the old has let go of the partial. */
 	readonly #runs = new Map<string, Promise<unknown>>();
@@ -57,8 +59,16 @@ export class Flights {
 		this.#queue.concurrency = limits.concurrent;
 	}
 
-	has(key: string): boolean {
-		return this.#downloads.has(key);
+	has(wanted: Wanted): boolean {
+		return this.#downloads.has(nameOf(wanted));
+	}
+
+	/**
+	 * The file on its way if all of it is here and right, and only the disk is not done. A client that has just had the
+	 * last byte may ask again before it is.
+	 */
+	right(wanted: Wanted): RightFile | undefined {
+		return this.#downloads.get(nameOf(wanted))?.right;
 	}
 
 	/** Follows the download of this file, which is begun if there is none. The follower must be closed. */
@@ -67,15 +77,16 @@ export class Flights {
 		readonly suppliers: () => readonly Supplier[];
 		readonly start: number;
 		readonly end: number;
-		/** Called with each blob that comes of it. */
-		readonly onStored: (info: BlobInfo) => Promise<void>;
+		/** Called with the blob that comes of it, once for each image that it is wanted for. */
+		readonly onStored: OnStored;
 	}): {readonly follower: Follower; readonly joined: boolean} {
 		if (this.#stopping) {
 			throw new StoppingError('the mirror is stopping');
 		}
-		const {wanted, start, end} = options;
-		const under = this.#downloads.get(wanted.key);
+		const {wanted, start, end, onStored} = options;
+		const under = this.#downloads.get(nameOf(wanted));
 		const download = under ?? this.#begin(options);
+		download.tell(wanted.uuid, onStored);
 		return {follower: download.follow(start, end), joined: under !== undefined};
 	}
 
@@ -88,7 +99,7 @@ export class Flights {
 			resumedFrom: download.resumedFrom,
 			followers: download.followers,
 			source: download.supplier,
-			waiting: !download.running,
+			waiting: download.waiting,
 			sinceMs: download.beganAtMs,
 		}));
 	}
@@ -102,12 +113,8 @@ export class Flights {
 		await Promise.all(this.#runs.values());
 	}
 
-	#begin(options: {
-		readonly wanted: Wanted;
-		readonly suppliers: () => readonly Supplier[];
-		readonly onStored: (info: BlobInfo) => Promise<void>;
-	}): Download {
-		const {wanted, suppliers, onStored} = options;
+	#begin(options: {readonly wanted: Wanted; readonly suppliers: () => readonly Supplier[]}): Download {
+		const {wanted, suppliers} = options;
 		const download = new Download({
 			wanted,
 			suppliers,
@@ -117,10 +124,13 @@ export class Flights {
 			onAbandoned: abandoned => {
 				this.#abandoned(abandoned);
 			},
+			onOver: over => {
+				this.#forget(over);
+			},
 		});
-		this.#downloads.set(wanted.key, download);
+		this.#downloads.set(nameOf(wanted), download);
 		const before = this.#runs.get(wanted.key);
-		const run = this.#run(download, before, onStored).finally(() => {
+		const run = this.#run(download, before).finally(() => {
 			if (this.#runs.get(wanted.key) === run) {
 				this.#runs.delete(wanted.key);
 			}
@@ -129,25 +139,12 @@ export class Flights {
 		return download;
 	}
 
-	async #run(
-		download: Download,
-		before: Promise<unknown> | undefined,
-		onStored: (info: BlobInfo) => Promise<void>,
-	): Promise<void> {
+	async #run(download: Download, before: Promise<unknown> | undefined): Promise<void> {
 		await before;
 		await this.#queue.add(
 			async () => {
 				this.#count();
-				try {
-					const info = await download.run();
-					if (info !== undefined) {
-						await onStored(info);
-					}
-				} catch (error) {
-					this.#host.log.error({err: error, image: download.wanted.uuid}, 'what follows a transfer failed');
-				} finally {
-					this.#forget(download);
-				}
+				await download.run();
 			},
 			{priority: clientPriority},
 		);
@@ -156,7 +153,8 @@ export class Flights {
 
 	#abandoned(download: Download): void {
 		const left = download.wanted.size - download.written;
-		if (left < this.#limits.finishAbandonedBytes) {
+		// With nothing left it is being verified or put in its place: whatever it cost has been paid.
+		if (left === 0 || left < this.#limits.finishAbandonedBytes) {
 			return;
 		}
 		// Out of the map in the same tick: whoever comes now begins a new one, which waits for this one's end.
@@ -165,8 +163,9 @@ export class Flights {
 	}
 
 	#forget(download: Download): void {
-		if (this.#downloads.get(download.wanted.key) === download) {
-			this.#downloads.delete(download.wanted.key);
+		const name = nameOf(download.wanted);
+		if (this.#downloads.get(name) === download) {
+			this.#downloads.delete(name);
 		}
 	}
 
@@ -174,4 +173,8 @@ export class Flights {
 		this.#host.metrics.transfersRunning.set(this.#queue.pending);
 		this.#host.metrics.transfersWaiting.set(this.#queue.size);
 	}
+}
+
+function nameOf({key, size}: Wanted): string {
+	return `${key} ${size}`;
 }

@@ -26,6 +26,7 @@ export type Algorithm = 'sha1' | 'sha256' | 'md5';
 export type Digests = Readonly<Partial<Record<Algorithm, string>>>;
 
 interface Pending {
+	readonly worker: Worker;
 	readonly resolve: (digests: Digests) => void;
 	readonly reject: (error: Error) => void;
 }
@@ -43,7 +44,7 @@ export class Hashing {
 		const id = ++this.#lastId;
 		const worker = this.#running();
 		const digests = new Promise<Digests>((resolve, reject) => {
-			this.#pending.set(id, {resolve, reject});
+			this.#pending.set(id, {worker, resolve, reject});
 		});
 		this.#holdProcess();
 		// Nobody may be listening yet when the worker fails; whoever asks for the digests is told.
@@ -87,10 +88,13 @@ export class Hashing {
 				this.#worker = undefined;
 			}
 			const failure = new MirrorError('the hashing thread has ended', {cause: error});
-			for (const pending of this.#pending.values()) {
-				pending.reject(failure);
+			// Its own jobs only: by the time that its end is reported there may be a new thread with jobs.
+			for (const [id, pending] of this.#pending) {
+				if (pending.worker === worker) {
+					this.#pending.delete(id);
+					pending.reject(failure);
+				}
 			}
-			this.#pending.clear();
 		};
 		worker.on('error', lost);
 		worker.on('exit', () => lost());

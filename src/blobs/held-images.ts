@@ -10,7 +10,8 @@ import {describe} from '../errors.js';
 import type {Host} from '../host.js';
 import {prettyJson} from '../image/json-text.js';
 import {isSha1, parseManifest, type Manifest, type Sha1, type Uuid} from '../image/manifest.js';
-import {writeWhole, type Layout} from './layout.js';
+import {syncFolder, writeWhole, type Layout} from './layout.js';
+import {Turns} from './turns.js';
 
 /** An image some file of which is here. */
 export interface HeldImage {
@@ -25,6 +26,9 @@ export class HeldImages {
 	readonly #host: Host;
 	readonly #images = new Map<string, HeldImage>();
 	readonly #found = new Map<string, Sha1>();
+	/** What is to be on the disk and is not yet, by file: on its way there, or refused by it. */
+	readonly #unwritten = new Map<string, string>();
+	readonly #writes = new Turns();
 
 	constructor({layout, host}: {layout: Layout; host: Host}) {
 		this.#layout = layout;
@@ -57,16 +61,18 @@ export class HeldImages {
 			return false;
 		}
 		this.#images.set(key, image);
-		try {
-			await writeWhole(this.#layout.manifest(sha1, manifest.uuid, index), `${prettyJson(manifest.text)}\n`);
-			if (before !== undefined && before.sha1 !== sha1) {
-				await rm(this.#layout.manifest(before.sha1, manifest.uuid, index), {force: true});
-			}
-		} catch (error) {
-			this.#host.metrics.diskErrors.inc({code: (error as NodeJS.ErrnoException).code ?? 'unknown'});
-			this.#host.log.error({image: manifest.uuid, problem: describe(error)}, 'a manifest could not be written');
+		await this.#write(this.#layout.manifest(sha1, manifest.uuid, index), `${prettyJson(manifest.text)}\n`);
+		if (before !== undefined && before.sha1 !== sha1) {
+			await this.#delete(this.#layout.manifest(before.sha1, manifest.uuid, index));
 		}
 		return true;
+	}
+
+	/** Tries again to write what the disk would not take. */
+	async writeMissing(): Promise<void> {
+		for (const [file, content] of [...this.#unwritten]) {
+			await this.#write(file, content);
+		}
 	}
 
 	/** Forgets an image. Resolves with the blobs that no other image has. */
@@ -93,21 +99,64 @@ export class HeldImages {
 
 	async rememberSha1(uuid: Uuid, index: number, sha1: Sha1): Promise<void> {
 		this.#found.set(keyOf(uuid, index), sha1);
-		await writeWhole(this.#layout.digest(uuid, index), `${sha1}\n`);
+		await this.#write(this.#layout.digest(uuid, index), `${sha1}\n`);
 	}
 
 	async loadFound(): Promise<void> {
 		for (const name of await readdir(this.#layout.digests)) {
-			const sha1 = (await readFile(path.join(this.#layout.digests, name), 'utf8')).trim();
+			const file = path.join(this.#layout.digests, name);
+			if (name.endsWith('.new')) {
+				await rm(file, {force: true});
+				continue;
+			}
+			const sha1 = (await readFile(file, 'utf8').catch(() => '')).trim();
 			if (isSha1(sha1)) {
 				this.#found.set(name, sha1);
 			}
 		}
 	}
 
-	async #remove({manifest, sha1, index}: HeldImage): Promise<void> {
-		this.#images.delete(keyOf(manifest.uuid, index));
-		await rm(this.#layout.manifest(sha1, manifest.uuid, index), {force: true});
+	async #remove(image: HeldImage): Promise<void> {
+		const {manifest, sha1, index} = image;
+		const key = keyOf(manifest.uuid, index);
+		// It may have got another file while the ones before it were removed.
+		if (this.#images.get(key) === image) {
+			this.#images.delete(key);
+		}
+		await this.#delete(this.#layout.manifest(sha1, manifest.uuid, index));
+	}
+
+	/** Where the disk refuses, that is reported, and `writeMissing` tries again: nobody who wants bytes waits for it. */
+	async #write(file: string, content: string): Promise<void> {
+		this.#unwritten.set(file, content);
+		await this.#writes.take(file, async () => {
+			const latest = this.#unwritten.get(file);
+			if (latest === undefined) {
+				// Written by whoever was before us, or not wanted any more.
+				return;
+			}
+			try {
+				await writeWhole(file, latest);
+				await syncFolder(path.dirname(file));
+			} catch (error) {
+				this.#host.metrics.diskErrors.inc({code: (error as NodeJS.ErrnoException).code ?? 'unknown'});
+				this.#host.log.error({file, problem: describe(error)}, 'what is known of an image could not be written');
+				return;
+			}
+			if (this.#unwritten.get(file) === latest) {
+				this.#unwritten.delete(file);
+			}
+		});
+	}
+
+	async #delete(file: string): Promise<void> {
+		this.#unwritten.delete(file);
+		await this.#writes.take(file, async () => {
+			// Unless somebody wants it there again by now.
+			if (!this.#unwritten.has(file)) {
+				await rm(file, {force: true});
+			}
+		});
 	}
 }
 

@@ -4,7 +4,8 @@
  * Nobody else joins paths there. `prepareLayout` makes the folders and refuses a directory that a newer version of
  * the mirror has written.
  */
-import {mkdir, open, readFile, rename} from 'node:fs/promises';
+import {randomBytes} from 'node:crypto';
+import {mkdir, open, readFile, rename, rm} from 'node:fs/promises';
 import path from 'node:path';
 import {UsageError, describe} from '../errors.js';
 import type {Sha1, Uuid} from '../image/manifest.js';
@@ -93,15 +94,20 @@ export async function prepareLayout(layout: Layout): Promise<void> {
 
 /** Writes a small file so that it is either there whole or as it was before, across a crash. */
 export async function writeWhole(file: string, content: string): Promise<void> {
-	const temporary = `${file}.new`;
-	const handle = await open(temporary, 'w');
+	const temporary = `${file}.${randomBytes(4).toString('hex')}.new`;
 	try {
-		await handle.writeFile(content);
-		await handle.sync();
-	} finally {
-		await handle.close();
+		const handle = await open(temporary, 'wx');
+		try {
+			await handle.writeFile(content);
+			await handle.sync();
+		} finally {
+			await handle.close();
+		}
+		await rename(temporary, file);
+	} catch (error) {
+		await rm(temporary, {force: true}).catch(() => undefined);
+		throw error;
 	}
-	await rename(temporary, file);
 }
 
 /** Makes the renames in a folder last. Not every platform lets a folder be opened: there it does so by itself. */

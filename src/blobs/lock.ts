@@ -6,7 +6,7 @@
  */
 import {createHash} from 'node:crypto';
 import {once} from 'node:events';
-import {rename, rm} from 'node:fs/promises';
+import {realpath, rename, rm} from 'node:fs/promises';
 import {connect, createServer, type Server} from 'node:net';
 import {tmpdir} from 'node:os';
 import path from 'node:path';
@@ -25,7 +25,7 @@ export class DataLock {
 
 	/** Throws UsageError if another process has the directory. */
 	static async take(layout: Layout): Promise<DataLock> {
-		const socket = socketPath(layout);
+		const socket = await socketPath(layout);
 		for (let attempt = 0; attempt < 3; attempt++) {
 			const server = await listen(socket, layout);
 			if (server !== undefined) {
@@ -48,13 +48,13 @@ export class DataLock {
 	}
 }
 
-function socketPath(layout: Layout): string {
-	const relative = path.relative(process.cwd(), layout.lock);
-	const shortest = relative.length < layout.lock.length ? relative : layout.lock;
-	if (shortest.length <= longestPath) {
-		return shortest;
+/** The same for every process, wherever it was started and however it spells the directory. */
+async function socketPath(layout: Layout): Promise<string> {
+	const real = path.join(await realpath(layout.root), path.basename(layout.lock));
+	if (Buffer.byteLength(real) <= longestPath) {
+		return real;
 	}
-	const name = createHash('sha1').update(layout.lock).digest('hex');
+	const name = createHash('sha1').update(real).digest('hex');
 	return path.join(tmpdir(), `imgmirror-${name}.sock`);
 }
 
@@ -81,8 +81,11 @@ async function answers(socket: string): Promise<boolean> {
 		await once(connection, 'connect');
 		return true;
 	} catch (error) {
-		// Not ours to judge: somebody else's socket is somebody's.
-		return (error as NodeJS.ErrnoException).code === 'EACCES';
+		if ((error as NodeJS.ErrnoException).code === 'EACCES') {
+			throw new UsageError(`${socket} cannot be locked: ${describe(error)}`, {cause: error});
+		}
+		// Only these say that nobody listens. Somebody else's socket, or one too busy to answer, is somebody's.
+		return !['ECONNREFUSED', 'ENOENT', 'ENOTSOCK'].includes((error as NodeJS.ErrnoException).code ?? '');
 	} finally {
 		connection.destroy();
 	}

@@ -4,7 +4,8 @@
  * A download owns it and is its only writer; followers read it. What an earlier attempt left behind is taken up: it
  * is rehashed, never trusted. Committing and quarantining are the store's, which knows where things belong.
  */
-import {open, type FileHandle} from 'node:fs/promises';
+import {mkdir, open, rm, type FileHandle} from 'node:fs/promises';
+import path from 'node:path';
 import {NoSpaceError, describe} from '../errors.js';
 import type {Sha1, Uuid} from '../image/manifest.js';
 import type {Algorithm, Digests, FileHash, Hashing} from './hashing.js';
@@ -20,6 +21,8 @@ export interface Wanted {
 	/** The image it is wanted for, for the log. */
 	readonly uuid: Uuid;
 }
+
+const cheapMd5Bytes = 16_777_216;
 
 export class PartialBlob {
 	readonly wanted: Wanted;
@@ -54,16 +57,19 @@ export class PartialBlob {
 		hashing: Hashing;
 		onClose: () => void;
 	}): Promise<PartialBlob> {
-		const handle = await openGrowing(options.file);
+		let handle = await openGrowing(options.file);
 		try {
 			let written = (await handle.stat()).size;
 			if (written > options.wanted.size) {
-				await handle.truncate(0);
+				// Another file in its place: somebody may still be reading this one.
+				await handle.close();
+				await rm(options.file, {force: true});
+				handle = await openGrowing(options.file);
 				written = 0;
 			}
 			return new PartialBlob({...options, handle, written});
 		} catch (error) {
-			await handle.close();
+			await handle.close().catch(() => undefined);
 			throw error;
 		}
 	}
@@ -96,8 +102,17 @@ export class PartialBlob {
 	}
 
 	/** The digests of all that is written. */
-	digests(): Promise<Digests> {
-		return this.#hash.digests(this.#written);
+	async digests(): Promise<Digests> {
+		try {
+			return await this.#hash.digests(this.#written);
+		} catch (error) {
+			if (this.#closed) {
+				throw error;
+			}
+			// The thread may have died hours ago. All the bytes are here, so they are read once more.
+			this.#hash = this.#beginHash();
+			return this.#hash.digests(this.#written);
+		}
 	}
 
 	/** Throws away what is there and begins again. */
@@ -112,8 +127,9 @@ export class PartialBlob {
 	async replace(): Promise<void> {
 		this.#hash.abandon();
 		const old = this.#handle;
-		this.#handle = await openGrowing(this.file);
+		// First, so that nobody takes the old bytes for this file's where it cannot be opened.
 		this.#written = 0;
+		this.#handle = await openGrowing(this.file);
 		this.#hash = this.#beginHash();
 		await old.close();
 	}
@@ -135,7 +151,8 @@ export class PartialBlob {
 
 	#beginHash(): FileHash {
 		const algorithms: Algorithm[] = ['sha1', 'sha256'];
-		if (this.wanted.sha1 === undefined) {
+		// MD5 costs as much as all the rest; for a large file it waits until nobody does.
+		if (this.wanted.sha1 === undefined || this.wanted.size <= cheapMd5Bytes) {
 			algorithms.push('md5');
 		}
 		return this.#hashing.follow(this.file, algorithms);
@@ -145,10 +162,11 @@ export class PartialBlob {
 async function openGrowing(file: string): Promise<FileHandle> {
 	try {
 		return await open(file, 'r+').catch((error: unknown) => {
-			if ((error as NodeJS.ErrnoException).code === 'ENOENT') {
-				return open(file, 'wx+');
+			if ((error as NodeJS.ErrnoException).code !== 'ENOENT') {
+				throw error;
 			}
-			throw error;
+			// Somebody may have cleared away the folder.
+			return mkdir(path.dirname(file), {recursive: true}).then(() => open(file, 'wx+'));
 		});
 	} catch (error) {
 		throw new NoSpaceError(`${file} cannot be written: ${describe(error)}`, {cause: error});

@@ -48,7 +48,9 @@ export class PassThroughReader implements Reader {
 		this.#end = end;
 		this.#to = start;
 		const verifies = end > wanted.size - heldBackBytes;
-		this.#hashes = new Map(verifies ? ['sha1', 'md5'].map(name => [name, createHash(name)]) : []);
+		// On the main thread, so no more than what decides.
+		const algorithm = wanted.sha1 === undefined ? 'md5' : 'sha1';
+		this.#hashes = new Map(verifies ? [[algorithm, createHash(algorithm)]] : []);
 		this.#from = verifies ? 0 : start;
 		this.#supply = new Supply({...options, position: Math.max(this.#from, onDisk?.bytes ?? 0)});
 	}
@@ -63,7 +65,7 @@ export class PassThroughReader implements Reader {
 
 	async read(into: Buffer): Promise<number> {
 		while (this.#ready.length === 0) {
-			if (this.#to >= this.#end) {
+			if (this.#complete) {
 				this.close();
 				return 0;
 			}
@@ -86,7 +88,7 @@ export class PassThroughReader implements Reader {
 
 	/** Resolves once the first byte may be sent. */
 	async begin(): Promise<void> {
-		while (this.#ready.length === 0 && this.#to < this.#end) {
+		while (this.#ready.length === 0 && !this.#complete) {
 			await this.#pull();
 		}
 	}
@@ -94,6 +96,11 @@ export class PassThroughReader implements Reader {
 	close(): void {
 		this.#abort.abort(new MirrorError('the client has gone'));
 		this.#supply.close();
+	}
+
+	/** Nothing is missing, and nothing waits for the bytes behind the range to prove it right. */
+	get #complete(): boolean {
+		return this.#to >= this.#end && this.#heldBack.length === 0;
 	}
 
 	async #pull(): Promise<void> {

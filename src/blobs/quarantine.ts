@@ -49,12 +49,17 @@ export class Quarantine {
 		try {
 			await mkdir(this.#layout.quarantine, {recursive: true});
 			await rename(file, this.#layout.quarantined(name));
-			await writeWhole(this.#layout.quarantined(`${name}.json`), `${JSON.stringify(note, null, 2)}\n`);
 		} catch (error) {
 			this.#host.log.warn({file, problem: describe(error)}, 'a wrong file could not be quarantined and is deleted');
 			await rm(file, {force: true});
 		}
-		await this.sweep();
+		try {
+			await writeWhole(this.#layout.quarantined(`${name}.json`), `${JSON.stringify(note, null, 2)}\n`);
+			await this.sweep();
+		} catch (error) {
+			// The file is out of the way: a transfer must not fail for a note about it.
+			this.#host.log.warn({file: name, problem: describe(error)}, 'the quarantine could not be put in order');
+		}
 	}
 
 	async list(): Promise<readonly QuarantinedFile[]> {

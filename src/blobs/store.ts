@@ -28,16 +28,30 @@ import {LateMd5} from './late-md5.js';
 import {syncFolder, writeWhole, type Layout} from './layout.js';
 import {PartialBlob, type Wanted} from './partial.js';
 import {Quarantine, type QuarantineLimits, type QuarantineNote} from './quarantine.js';
+import {Turns} from './turns.js';
 
 export interface BlobInfo {
 	readonly sha1: Sha1;
 	readonly sha256: string;
 	/** Hexadecimal. Computed some time after the blob was stored, where nobody gave it. */
 	readonly md5: string | undefined;
+	/** Base64, as the source said it and nobody checked. For the time until `md5` is known. */
+	readonly toldMd5: string | undefined;
 	readonly size: number;
 	readonly storedAtMs: number;
+	/** When the file was last written to, by the file system's clock. At any other time somebody else wrote to it. */
+	readonly changedAtMs: number | undefined;
 	/** The source that supplied it. */
 	readonly source: string;
+}
+
+/** Where a blob's bytes came from. */
+export interface BlobOrigin {
+	readonly source: string;
+	/** The Content-MD5 that came with them. */
+	readonly toldMd5: string | undefined;
+	/** When they were all there. */
+	readonly storedAtMs: number;
 }
 
 export interface BlobStore {
@@ -50,7 +64,7 @@ export interface BlobStore {
 	/** Takes up what an earlier attempt left, or begins. Throws NoSpaceError where the disk has no room for all of it. */
 	partial(wanted: Wanted): Promise<PartialBlob>;
 	/** Makes a verified partial a blob. The partial stays readable and must still be closed. */
-	commit(partial: PartialBlob, digests: Digests, source: string): Promise<BlobInfo>;
+	commit(partial: PartialBlob, digests: Digests, origin: BlobOrigin): Promise<BlobInfo>;
 	/** Moves a wrong partial aside; it is empty afterwards. */
 	quarantine(partial: PartialBlob, note: QuarantineNote): Promise<void>;
 	/** Deletes what a transfer had written so far: there is no room to go on. */
@@ -58,6 +72,14 @@ export interface BlobStore {
 }
 
 const scansAtOnce = 16;
+
+function isAsStored(info: BlobInfo, found: {readonly size: number; readonly mtimeMs: number}): boolean {
+	return found.size === info.size && (info.changedAtMs === undefined || Math.trunc(found.mtimeMs) === info.changedAtMs);
+}
+
+async function changedAt(file: string): Promise<number> {
+	return Math.trunc((await stat(file)).mtimeMs);
+}
 
 export class DiskStore implements BlobStore {
 	readonly quarantined: Quarantine;
@@ -68,6 +90,8 @@ export class DiskStore implements BlobStore {
 	readonly #blobs = new Map<Sha1, BlobInfo>();
 	readonly #partials = new Set<PartialBlob>();
 	readonly #md5s: LateMd5;
+	/** By SHA-1: a commit, a deletion and a late MD5 of one blob wait for each other. */
+	readonly #changes = new Turns();
 	#bytes = 0;
 
 	constructor(options: {layout: Layout; host: Host; hashing: Hashing; quarantine: QuarantineLimits}) {
@@ -122,16 +146,26 @@ export class DiskStore implements BlobStore {
 			}
 			throw new MirrorError(`the file ${sha1} cannot be read: ${describe(error)}`, {cause: error});
 		});
-		const size = (await handle?.stat())?.size;
-		if (handle !== undefined && size === info.size) {
+		const found = await handle?.stat().catch(() => undefined);
+		if (handle !== undefined && found !== undefined && isAsStored(info, found)) {
 			return handle;
 		}
 		await handle?.close();
+		if (this.#blobs.get(sha1) !== info) {
+			// It was deleted, or stored anew, while we looked.
+			return undefined;
+		}
 		this.#host.log.error(
-			{sha1, size, expected: info.size},
-			'a stored file is not as it was stored; it will be fetched again',
+			{sha1, size: found?.size, expected: info.size},
+			'a stored file is not as it was stored; it will be verified again',
 		);
-		await this.delete(sha1);
+		if (found === undefined) {
+			await this.#delete(sha1, info);
+			return undefined;
+		}
+		// Without its info it is as good as half-done: the next who wants it has it verified.
+		this.#forget(info);
+		await rm(this.#layout.info(sha1), {force: true});
 		return undefined;
 	}
 
@@ -139,17 +173,8 @@ export class DiskStore implements BlobStore {
 		return this.#blobs.values();
 	}
 
-	async delete(sha1: Sha1): Promise<boolean> {
-		const info = this.#blobs.get(sha1);
-		if (info === undefined) {
-			return false;
-		}
-		this.#forget(info);
-		// The info first: a blob without one is not served after a crash in between.
-		await rm(this.#layout.info(sha1), {force: true});
-		await rm(this.#layout.blob(sha1), {force: true});
-		await this.images.blobGone(sha1);
-		return true;
+	delete(sha1: Sha1): Promise<boolean> {
+		return this.#delete(sha1);
 	}
 
 	async partial(wanted: Wanted): Promise<PartialBlob> {
@@ -162,7 +187,9 @@ export class DiskStore implements BlobStore {
 		});
 		this.#partials.add(partial);
 		try {
-			await this.#checkRoom();
+			if (partial.written < wanted.size) {
+				await this.#checkRoom();
+			}
 		} catch (error) {
 			await partial.close();
 			if (partial.written === 0) {
@@ -173,7 +200,7 @@ export class DiskStore implements BlobStore {
 		return partial;
 	}
 
-	async commit(partial: PartialBlob, digests: Digests, source: string): Promise<BlobInfo> {
+	async commit(partial: PartialBlob, digests: Digests, {source, toldMd5, storedAtMs}: BlobOrigin): Promise<BlobInfo> {
 		const {sha1, sha256} = digests;
 		if (!isSha1(sha1) || sha256 === undefined) {
 			throw new MirrorError('a partial without digests cannot become a blob');
@@ -182,16 +209,20 @@ export class DiskStore implements BlobStore {
 			sha1,
 			sha256,
 			md5: digests.md5,
+			toldMd5,
 			size: partial.written,
-			storedAtMs: this.#host.clock.now(),
+			storedAtMs,
+			changedAtMs: await changedAt(partial.file),
 			source,
 		};
 		await partial.sync();
 		await mkdir(this.#layout.blobFolder(sha1), {recursive: true});
-		await this.#writeInfo(info);
-		await rename(partial.file, this.#layout.blob(sha1));
-		await syncFolder(this.#layout.blobFolder(sha1));
-		this.#remember(info);
+		await this.#changes.take(sha1, async () => {
+			await this.#writeInfo(info);
+			await rename(partial.file, this.#layout.blob(sha1));
+			await syncFolder(this.#layout.blobFolder(sha1));
+			this.#remember(info);
+		});
 		this.#count();
 		return info;
 	}
@@ -202,6 +233,8 @@ export class DiskStore implements BlobStore {
 	}
 
 	async discard(partial: PartialBlob): Promise<void> {
+		// It may stay open for its readers for a while, but asks for no more room.
+		this.#partials.delete(partial);
 		await rm(partial.file, {force: true});
 	}
 
@@ -247,9 +280,14 @@ export class DiskStore implements BlobStore {
 	/** A file without its info (put there by hand, or by a crash): as good as half-done, so it is verified like one. */
 	async #takeBack(wanted: Wanted): Promise<void> {
 		const {sha1} = wanted;
-		if (sha1 !== undefined && !this.#blobs.has(sha1)) {
-			await rename(this.#layout.blob(sha1), this.#layout.partial(wanted.key)).catch(() => undefined);
+		if (sha1 === undefined) {
+			return;
 		}
+		await this.#changes.take(sha1, async () => {
+			if (!this.#blobs.has(sha1)) {
+				await rename(this.#layout.blob(sha1), this.#layout.partial(wanted.key)).catch(() => undefined);
+			}
+		});
 	}
 
 	/** Counts what every partial still needs against what the disk has. */
@@ -310,8 +348,8 @@ export class DiskStore implements BlobStore {
 				);
 				return undefined;
 			}
-			const {sha256, md5, source} = info;
-			return {sha1, sha256, md5, size, storedAtMs: Date.parse(info.storedAt) || 0, source};
+			const {sha256, md5, toldMd5, changedAtMs, source} = info;
+			return {sha1, sha256, md5, toldMd5, changedAtMs, size, storedAtMs: Date.parse(info.storedAt) || 0, source};
 		} catch (error) {
 			this.#host.log.warn(
 				{sha1, problem: describe(error)},
@@ -325,6 +363,22 @@ export class DiskStore implements BlobStore {
 		const {storedAtMs, ...rest} = info;
 		const content = JSON.stringify({...rest, storedAt: new Date(storedAtMs).toISOString()}, null, 2);
 		await writeWhole(this.#layout.info(info.sha1), `${content}\n`);
+	}
+
+	/** False: there is none, or not `only` this one any more. */
+	#delete(sha1: Sha1, only?: BlobInfo): Promise<boolean> {
+		return this.#changes.take(sha1, async () => {
+			const info = this.#blobs.get(sha1);
+			if (info === undefined || (only !== undefined && only !== info)) {
+				return false;
+			}
+			this.#forget(info);
+			// The info first: a blob without one is not served after a crash in between.
+			await rm(this.#layout.info(sha1), {force: true});
+			await rm(this.#layout.blob(sha1), {force: true});
+			await this.images.blobGone(sha1);
+			return true;
+		});
 	}
 
 	#remember(info: BlobInfo): void {
@@ -349,10 +403,12 @@ export class DiskStore implements BlobStore {
 	}
 
 	async #setMd5(sha1: Sha1, md5: string): Promise<void> {
-		const info = this.#blobs.get(sha1);
-		if (info !== undefined) {
-			this.#remember({...info, md5});
-			await this.#writeInfo({...info, md5});
-		}
+		await this.#changes.take(sha1, async () => {
+			const info = this.#blobs.get(sha1);
+			if (info !== undefined) {
+				this.#remember({...info, md5});
+				await this.#writeInfo({...info, md5});
+			}
+		});
 	}
 }

@@ -9,11 +9,14 @@ import type {Readable} from 'node:stream';
 import {IntegrityError, NotFoundError, SourceUnavailableError, describe} from '../errors.js';
 import {pause, type Host} from '../host.js';
 import {Batches} from './batches.js';
+import {Candidates, offerOf} from './candidates.js';
 import type {Wanted} from './partial.js';
 
 /** One place a file's bytes can be had from. */
 export interface Supplier {
 	readonly name: string;
+	/** Tells apart what one source offers under several images. */
+	readonly offer?: string;
 	/** Known to be in trouble: asked after the others. */
 	readonly doubtful: boolean;
 	open(at: {readonly offset: number; readonly etag?: string}, signal: AbortSignal): Promise<SupplierBody>;
@@ -45,27 +48,23 @@ interface Current {
 	readonly batches: Batches;
 	/** Bytes still to be passed over: the supplier ignored the range. */
 	surplus: number;
+	/** More came than the file has. */
+	excess: boolean;
 }
 
 export class Supply {
 	/** Who supplied the bytes that are there now. */
 	readonly contributors = new Set<string>();
 	readonly #wanted: Wanted;
-	readonly #suppliers: () => readonly Supplier[];
 	readonly #host: Host;
-	readonly #retries: number;
-	readonly #failures = new Map<string, number>();
-	readonly #absent = new Set<string>();
-	/** Not to be asked again: what they sent was wrong. */
-	readonly #condemned = new Set<string>();
-	/** One of them was wrong, and it is not known which: their bytes must not be mixed again. */
-	readonly #suspects = new Set<string>();
+	readonly #candidates: Candidates;
+	/** Offers that the bytes came from which are there now. */
+	readonly #used = new Set<string>();
 	readonly #etags = new Map<string, string>();
 	#position: number;
 	#current: Current | undefined;
 	#contentMd5: string | undefined;
 	#restarts = 0;
-	#lastError: unknown;
 
 	constructor(options: {
 		wanted: Wanted;
@@ -77,9 +76,8 @@ export class Supply {
 		position: number;
 	}) {
 		this.#wanted = options.wanted;
-		this.#suppliers = options.suppliers;
 		this.#host = options.host;
-		this.#retries = options.retries;
+		this.#candidates = new Candidates(options);
 		this.#position = options.position;
 		if (options.position > 0) {
 			this.contributors.add(fromDisk);
@@ -119,7 +117,9 @@ export class Supply {
 		this.close();
 		this.#position = 0;
 		this.contributors.clear();
+		this.#used.clear();
 		this.#etags.clear();
+		this.#contentMd5 = undefined;
 	}
 
 	/**
@@ -128,20 +128,7 @@ export class Supply {
 	 */
 	wrong(problem: string): readonly string[] {
 		const blamed = this.contributors.has(fromDisk) ? [fromDisk] : [...this.contributors];
-		const [only] = blamed;
-		if (blamed.length === 1 && only !== undefined) {
-			this.#condemned.add(only);
-		} else {
-			for (const name of blamed) {
-				this.#suspects.add(name);
-			}
-		}
-		for (const supplier of this.#suppliers()) {
-			if (blamed.includes(supplier.name)) {
-				supplier.mark(problem);
-			}
-		}
-		this.#lastError = new IntegrityError(problem);
+		this.#candidates.wrong(blamed, this.#used, problem);
 		this.restart();
 		return blamed;
 	}
@@ -151,7 +138,7 @@ export class Supply {
 		this.#current = undefined;
 	}
 
-	async #pull(signal: AbortSignal): Promise<readonly Buffer[] | undefined> {
+	async #pull(signal: AbortSignal): Promise<readonly Buffer[] | 'restart' | undefined> {
 		const current = this.#current;
 		if (current === undefined) {
 			return undefined;
@@ -172,12 +159,38 @@ export class Supply {
 		if (useful.length === 0) {
 			return undefined;
 		}
-		for (const chunk of useful) {
-			this.#position += chunk.length;
+		const after = this.#position + sum(useful);
+		if (after === this.#wanted.size && this.#sizeDecides(current) && (await this.#goesOn(current, signal))) {
+			this.#condemn(current.supplier, `the file has more than the ${this.#wanted.size} bytes of its manifest`);
+			this.restart();
+			return 'restart';
 		}
+		this.#position = after;
+		this.contributors.delete(current.supplier.name);
 		this.contributors.add(current.supplier.name);
-		this.#failures.delete(current.supplier.name);
+		this.#used.add(offerOf(current.supplier));
+		this.#candidates.progressed(current.supplier);
 		return useful;
+	}
+
+	/** Nothing but the size tells this file from another one, and its sender has not said it. */
+	#sizeDecides({body}: Current): boolean {
+		const {sha1, md5} = this.#wanted;
+		return sha1 === undefined && md5 === undefined && this.#contentMd5 === undefined && body.size === undefined;
+	}
+
+	/** Whether more comes than the whole file. */
+	async #goesOn(current: Current, signal: AbortSignal): Promise<boolean> {
+		if (current.excess) {
+			return true;
+		}
+		try {
+			return (await current.batches.next(signal)) !== undefined;
+		} catch {
+			// Cut off behind the last byte: that says nothing about the file.
+			signal.throwIfAborted();
+			return false;
+		}
 	}
 
 	/** Passes over what we have already, and cuts off what is too much. */
@@ -192,6 +205,7 @@ export class Supply {
 				useful.push(rest);
 				room -= rest.length;
 			}
+			current.excess ||= rest.length < chunk.length - skipped;
 		}
 		return useful;
 	}
@@ -214,9 +228,8 @@ export class Supply {
 	}
 
 	#failed(supplier: Supplier, error: unknown): void {
-		this.#lastError = error;
-		const failures = (this.#failures.get(supplier.name) ?? 0) + 1;
-		this.#failures.set(supplier.name, failures);
+		this.#candidates.failed(supplier, error);
+		const failures = this.#candidates.failuresOf(supplier.name);
 		this.#host.log.warn(
 			{source: supplier.name, image: this.#wanted.uuid, at: this.#position, failures, problem: describe(error)},
 			'a transfer was interrupted',
@@ -224,8 +237,7 @@ export class Supply {
 	}
 
 	#condemn(supplier: Supplier, problem: string): void {
-		this.#lastError = new IntegrityError(`source ${supplier.name}: ${problem}`);
-		this.#condemned.add(supplier.name);
+		this.#candidates.unfit(supplier, new IntegrityError(`source ${supplier.name}: ${problem}`));
 		supplier.mark(problem);
 		this.#host.log.warn(
 			{source: supplier.name, image: this.#wanted.uuid, problem},
@@ -234,28 +246,32 @@ export class Supply {
 	}
 
 	async #open(signal: AbortSignal): Promise<'restart' | undefined> {
-		const supplier = this.#choose();
-		if (this.#mustNotMix(supplier)) {
+		const supplier = this.#candidates.choose();
+		if (this.#candidates.mustNotMix(supplier, this.contributors)) {
 			return this.#beginAgain(supplier);
 		}
-		const failures = this.#failures.get(supplier.name) ?? 0;
+		const failures = this.#candidates.failuresOf(supplier.name);
 		if (failures > 0) {
 			const backoffMs = Math.min(longestBackoffMs, firstBackoffMs * 2 ** (failures - 1));
 			await pause(this.#host.clock, backoffMs * (0.5 + this.#host.random() / 2), signal);
 		}
 		let body: SupplierBody;
 		try {
-			const etag = this.#etags.get(supplier.name);
+			const etag = this.#etags.get(offerOf(supplier));
 			body = await supplier.open({offset: this.#position, ...(etag === undefined ? {} : {etag})}, signal);
 		} catch (error) {
 			signal.throwIfAborted();
 			if (error instanceof NotFoundError) {
-				this.#lastError = error;
-				this.#absent.add(supplier.name);
+				this.#candidates.absent(supplier, error);
 			} else {
 				this.#failed(supplier, error);
 			}
 			return undefined;
+		}
+		if (signal.aborted) {
+			// Whoever would close it has been here already.
+			body.stream.destroy();
+			signal.throwIfAborted();
 		}
 		return this.#accept(supplier, body);
 	}
@@ -269,11 +285,11 @@ export class Supply {
 			this.#condemn(supplier, problem);
 			return undefined;
 		}
-		const server = `${supplier.name} ${body.address ?? ''}`;
+		const server = `${offerOf(supplier)} ${body.address ?? ''}`;
 		const before = this.#etags.get(server);
 		if (body.etag !== undefined && before !== undefined && body.etag !== before && this.#position > 0) {
 			batches.close();
-			if (this.#others(supplier).length === 0) {
+			if (!this.#candidates.hasOthers(supplier)) {
 				return this.#beginAgain(supplier);
 			}
 			this.#condemn(supplier, 'the file changed while it was being fetched');
@@ -281,10 +297,10 @@ export class Supply {
 		}
 		if (body.etag !== undefined) {
 			this.#etags.set(server, body.etag);
-			this.#etags.set(supplier.name, body.etag);
+			this.#etags.set(offerOf(supplier), body.etag);
 		}
 		this.#contentMd5 = body.contentMd5 ?? this.#contentMd5;
-		this.#current = {supplier, body, batches, surplus: this.#position - body.offset};
+		this.#current = {supplier, body, batches, surplus: this.#position - body.offset, excess: false};
 		return undefined;
 	}
 
@@ -306,43 +322,8 @@ export class Supply {
 		this.restart();
 		return 'restart';
 	}
+}
 
-	#mustNotMix(supplier: Supplier): boolean {
-		const others = [...this.contributors].filter(name => name !== supplier.name);
-		return (
-			others.length > 0 &&
-			this.#suspects.size > 0 &&
-			(this.#suspects.has(supplier.name) || others.some(name => this.#suspects.has(name)))
-		);
-	}
-
-	#usable(): readonly Supplier[] {
-		return this.#suppliers().filter(
-			({name}) =>
-				!this.#condemned.has(name) && !this.#absent.has(name) && (this.#failures.get(name) ?? 0) <= this.#retries,
-		);
-	}
-
-	#others(supplier: Supplier): readonly Supplier[] {
-		return this.#usable().filter(({name}) => name !== supplier.name);
-	}
-
-	/** The one with the fewest failures; among equals one that is well, then one that nothing is held against, then the first. */
-	#choose(): Supplier {
-		const weigh = ({name, doubtful}: Supplier): number =>
-			(this.#failures.get(name) ?? 0) * 4 + (doubtful ? 2 : 0) + (this.#suspects.has(name) ? 1 : 0);
-		const [best] = [...this.#usable()].sort((a, b) => weigh(a) - weigh(b));
-		if (best !== undefined) {
-			return best;
-		}
-		const asked = this.#failures.size + this.#condemned.size;
-		if (asked === 0 && this.#absent.size > 0) {
-			throw new NotFoundError('no source has the file', {cause: this.#lastError});
-		}
-		if (this.#lastError instanceof SourceUnavailableError || this.#lastError instanceof IntegrityError) {
-			throw this.#lastError;
-		}
-		const names = [...this.#failures.keys(), ...this.#condemned].join(', ') || 'none';
-		throw new SourceUnavailableError(names, 'the file cannot be had', {cause: this.#lastError});
-	}
+function sum(chunks: readonly Buffer[]): number {
+	return chunks.reduce((bytes, chunk) => bytes + chunk.length, 0);
 }

@@ -12,8 +12,10 @@ export function wrongness(wanted: Wanted, digests: Digests, contentMd5: string |
 	if (wanted.md5 !== undefined) {
 		return differs('MD5', digests.md5, wanted.md5);
 	}
-	if (contentMd5 !== undefined) {
-		return differs('MD5', digests.md5, Buffer.from(contentMd5, 'base64').toString('hex'));
+	const told = contentMd5 === undefined ? undefined : Buffer.from(contentMd5, 'base64');
+	// Some send hexadecimal there, or nothing that could be an MD5.
+	if (told?.length === 16) {
+		return differs('MD5', digests.md5, told.toString('hex'));
 	}
 	// Only the size is known, and that was counted.
 	return undefined;

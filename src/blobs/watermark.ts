@@ -4,7 +4,7 @@
  * The download owns the writing side (`advance`, `verified`, `restart`, `fail`); any number of followers wait in
  * `past`. The tail is out of reach until the whole has been verified, so no follower can complete a wrong file.
  */
-import {asError} from '../errors.js';
+import {MirrorError, asError} from '../errors.js';
 
 /** Held back until verified. A file that is no longer than this is held back whole. */
 export const heldBackBytes = 65_536;
@@ -56,6 +56,9 @@ export class Watermark {
 		if (this.readable > offset) {
 			return Promise.resolve(this.readable);
 		}
+		if (this.#verified) {
+			return Promise.reject(this.#tooShort());
+		}
 		if (signal?.aborted) {
 			return Promise.reject(asError(signal.reason));
 		}
@@ -93,6 +96,9 @@ export class Watermark {
 		this.#written = this.#size;
 		this.#verified = true;
 		this.#wake();
+		for (const waiter of this.#waiters) {
+			waiter.reject(this.#tooShort());
+		}
 	}
 
 	/** The file begins again. Who waits goes on waiting. */
@@ -109,6 +115,10 @@ export class Watermark {
 		for (const waiter of this.#waiters) {
 			waiter.reject(error);
 		}
+	}
+
+	#tooShort(): MirrorError {
+		return new MirrorError(`the file has no more than ${this.#size} bytes`);
 	}
 
 	#wake(): void {

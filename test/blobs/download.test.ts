@@ -417,3 +417,62 @@ test('an empty range and an empty file end at once', async t => {
 	await rig.idle();
 	t.is(rig.store.stat(sha1Of(image))?.size, 0);
 });
+
+test('what one source said of the MD5 is not held against the next', async t => {
+	const rig = await startStore(t);
+	const image = makeImage({size: 10_000, claimedSha1: undefined});
+	const liar = new FakeSupplier('liar', image.bytes, [{contentMd5: makeImage({size: 10}).contentMd5}]);
+	const honest = new FakeSupplier('honest', image.bytes);
+	t.deepEqual(await rig.fetch(image, [liar, honest]), image.bytes);
+	t.deepEqual([liar.marks.length, honest.marks.length], [1, 0]);
+});
+
+test('a Content-MD5 that is none is passed over', async t => {
+	const rig = await startStore(t);
+	const image = makeImage({size: 10_000, claimedSha1: undefined});
+	const a = new FakeSupplier('a', image.bytes, [{contentMd5: image.md5}]);
+	t.deepEqual(await rig.fetch(image, [a]), image.bytes);
+});
+
+test('a source that has a file no more under one image may have it under another', async t => {
+	const rig = await startStore(t);
+	const image = makeImage({size: 10_000});
+	const gone = new FakeSupplier('a', image.bytes, [absent]);
+	const there = Object.assign(new FakeSupplier('a', image.bytes), {offer: 'twin'});
+	t.deepEqual(await rig.fetch(image, [gone, there]), image.bytes);
+	await rig.idle();
+	const wrong = Object.assign(new FakeSupplier('a', Buffer.alloc(10_000)), {offer: 'twin'});
+	const second = makeImage({size: 10_000});
+	const other = new FakeSupplier('a', second.bytes, [absent]);
+	await t.throwsAsync(rig.fetch(second, [other, wrong]), {instanceOf: IntegrityError});
+	t.deepEqual([other.marks.length, wrong.marks.length], [0, 1]);
+});
+
+test('a file of which only the size is known must not go on behind it', async t => {
+	const rig = await startStore(t);
+	const image = makeImage({size: 100_000, claimedSha1: undefined});
+	const longer = Buffer.concat([image.bytes, Buffer.alloc(50_000)]);
+	const a = new FakeSupplier('a', image.bytes, [{size: undefined, bytes: longer}]);
+	await t.throwsAsync(rig.fetch(image, [a]), {instanceOf: IntegrityError});
+	await rig.idle();
+	t.deepEqual([rig.store.count, a.marks.length], [0, 1]);
+
+	const exact = new FakeSupplier('exact', image.bytes, [{size: undefined}]);
+	t.deepEqual(await rig.fetch(image, [exact]), image.bytes);
+	const cut = makeImage({size: 100_000, claimedSha1: undefined});
+	const step = {size: undefined, bytes: Buffer.concat([cut.bytes, Buffer.alloc(1)]), cutAt: 100_000};
+	t.deepEqual(await rig.fetch(cut, [new FakeSupplier('cut', cut.bytes, [step])]), cut.bytes);
+});
+
+test('of two suspects each is tried alone to its end, and neither is blamed for the other', async t => {
+	const rig = await startStore(t);
+	const image = makeImage({size: 300_000});
+	const wrong = Buffer.from(image.bytes).fill(0, 200_000);
+	const troubles = [20_000, 40_000, 60_000, 80_000].flatMap(cutAt => [{cutAt}, refused('it')]);
+	const a = new FakeSupplier('a', image.bytes, [{cutAt: 150_000}, ...troubles]);
+	const liar = new FakeSupplier('liar', wrong, [{}, ...troubles]);
+	await t.throwsAsync(rig.fetch(image, [a, liar]), {instanceOf: IntegrityError});
+	await rig.idle();
+	t.is(rig.store.stat(sha1Of(image))?.source, 'a');
+	t.deepEqual(a.marks, [liar.marks[0]]);
+});

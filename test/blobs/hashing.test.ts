@@ -79,3 +79,15 @@ test('when the thread is gone whoever waits is told, and the next file has a new
 	await hashing.close();
 	await rm(file);
 });
+
+test('the end of an old thread is not held against the jobs of the new one', async t => {
+	const hashing = new Hashing();
+	const file = path.join(await tempDir(t), 'file');
+	await writeFile(file, 'abc');
+	hashing.follow(file, ['sha1']);
+	const closing = hashing.close();
+	const next = hashing.follow(file, ['sha1']).digests(3);
+	await closing;
+	t.is((await next).sha1, createHash('sha1').update('abc').digest('hex'));
+	await hashing.close();
+});

@@ -1,12 +1,17 @@
-import {readdir} from 'node:fs/promises';
+import {mkdir, readdir} from 'node:fs/promises';
+import {Readable} from 'node:stream';
+import fc from 'fast-check';
 import test, {type ExecutionContext} from 'ava';
 import {IntegrityError, NoSpaceError, SourceUnavailableError} from '../../src/errors.js';
 import {Flights} from '../../src/blobs/flights.js';
 import type {PartialBlob, Wanted} from '../../src/blobs/partial.js';
+import {PassThroughReader} from '../../src/blobs/pass-through.js';
 import type {DiskStore} from '../../src/blobs/store.js';
 import type {Supplier} from '../../src/blobs/supply.js';
 import {FakeSupplier} from '../helpers/fake-supplier.js';
+import {hurriedClock} from '../helpers/hurried-clock.js';
 import {makeImage, type TestImage} from '../helpers/make-image.js';
+import {testHost} from '../helpers/test-host.js';
 import {readAll, sha1Of, startStore, wantedOf, type StoreRig} from './start-store.js';
 
 /** A store on a disk that is full once `bytes` bytes of a file are on it; all other calls go to the real one. */
@@ -160,3 +165,116 @@ test('room is counted over all files on their way', async t => {
 		[sha1Of(one)],
 	);
 });
+
+test('a full disk: a client that has left before its turn costs no request', async t => {
+	const rig = await startStore(t);
+	const image = makeImage({size: 100_000});
+	rig.store.freeBytes = async () => 10;
+	const a = new FakeSupplier('a', image.bytes);
+	const options = {
+		wanted: wantedOf(image),
+		suppliers: () => [a],
+		start: 0,
+		end: image.size,
+		onStored: async () => undefined,
+	};
+	const {follower} = rig.flights.join(options);
+	const other = rig.flights.join(options);
+	await rig.idle();
+	follower.close();
+	await t.throwsAsync(follower.begin(new AbortController().signal), {message: /has gone/});
+	await t.throwsAsync(follower.read(Buffer.alloc(1)), {message: /has gone/});
+	t.deepEqual(a.opened, []);
+	other.follower.close();
+});
+
+test('a file that does not fit takes no room from others while it is passed on', async t => {
+	const rig = await startFull(t, 150_000);
+	const [big, small] = [makeImage({size: 400_000}), makeImage({size: 50_000})];
+	const a = new FakeSupplier('a', big.bytes, [{}, {holdAt: 200_000}]);
+	const reading = rig.get(big, [a]);
+	await a.reached(200_000);
+	rig.store.freeBytes = async () => 100_000;
+	t.deepEqual(await rig.get(small, [new FakeSupplier('b', small.bytes)]), small.bytes);
+	a.release();
+	t.deepEqual(await reading, big.bytes);
+	while (rig.store.count === 0) {
+		await new Promise(resolve => setImmediate(resolve));
+	}
+	t.deepEqual(
+		[...rig.store.list()].map(({sha1}) => sha1),
+		[sha1Of(small)],
+	);
+});
+
+test('when no other file can be begun in the place of a wrong one, readers are carried on from upstream', async t => {
+	const rig = await startStore(t);
+	const image = makeImage({size: 50_000});
+	const wrong = Buffer.from(image.bytes).fill(0, 0, 10);
+	const begin = rig.store.partial.bind(rig.store);
+	rig.store.partial = async wanted => {
+		const partial = await begin(wanted);
+		const replace = partial.replace.bind(partial);
+		partial.replace = async () => {
+			await mkdir(partial.file);
+			await replace();
+		};
+		return partial;
+	};
+	const a = new FakeSupplier('a', image.bytes, [{bytes: wrong}]);
+	t.deepEqual(await rig.fetch(image, [a]), image.bytes);
+	await rig.idle();
+	t.is(rig.store.count, 0);
+});
+
+const sizes = fc.oneof(
+	fc.nat(200_000),
+	fc.constantFrom(0, 1, 2, 65_535, 65_536, 65_537, 131_072, 1_048_575, 1_048_576, 1_048_577),
+);
+
+test('any range of a file of any size in chunks of any size is passed through as it is', async t => {
+	const host = testHost({clock: hurriedClock});
+	await fc.assert(
+		fc.asyncProperty(sizes, fc.nat(), fc.nat(), fc.nat(100_000), async (size, from, length, chunk) => {
+			const image = makeImage({bytes: Buffer.alloc(size, 'abcdefg')});
+			const start = from % (size + 1);
+			const end = start + (length % (size - start + 1));
+			const reader = new PassThroughReader({
+				wanted: wantedOf(image),
+				host,
+				suppliers: () => [slowly(image.bytes, Math.max(1, chunk, Math.ceil(size / 50)))],
+				retries: 1,
+				start,
+				end,
+				onDisk: undefined,
+			});
+			await reader.begin();
+			const got = await readAll(reader, Buffer.alloc(30_000));
+			reader.close();
+			return got.equals(image.bytes.subarray(start, end));
+		}),
+	);
+	t.pass();
+});
+
+/** A chunk at a time, so that none is there before the last one was dealt with. */
+function slowly(bytes: Buffer, chunk: number): Supplier {
+	async function* chunks(offset: number): AsyncGenerator<Buffer> {
+		for (let at = offset; at < bytes.length; at += chunk) {
+			await new Promise(resolve => setImmediate(resolve));
+			yield bytes.subarray(at, at + chunk);
+		}
+	}
+	return {
+		name: 'slow',
+		doubtful: false,
+		mark: () => undefined,
+		open: async ({offset}) => ({
+			stream: Readable.from(chunks(offset), {objectMode: false}),
+			offset,
+			size: bytes.length,
+			etag: undefined,
+			contentMd5: undefined,
+		}),
+	};
+}

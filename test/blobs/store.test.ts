@@ -1,7 +1,7 @@
-import {mkdir, readFile, readdir, rm, stat, truncate, writeFile} from 'node:fs/promises';
+import {mkdir, open, readFile, readdir, rm, stat, truncate, utimes, writeFile} from 'node:fs/promises';
 import path from 'node:path';
 import test from 'ava';
-import {UsageError} from '../../src/errors.js';
+import {IntegrityError, UsageError} from '../../src/errors.js';
 import {Layout, prepareLayout} from '../../src/blobs/layout.js';
 import {Quarantine} from '../../src/blobs/quarantine.js';
 import {parseManifest} from '../../src/image/manifest.js';
@@ -68,6 +68,51 @@ test('a file that changes its size while the mirror runs is noticed when it is o
 	t.is(await rig.store.open(sha1Of(image)), undefined);
 	t.is(rig.store.stat(sha1Of(image)), undefined);
 	t.deepEqual(await rig.fetch(image, [new FakeSupplier('a', image.bytes)]), image.bytes);
+});
+
+test('a file that somebody wrote to is verified again, whether the mirror was running or not', async t => {
+	const root = await tempDir(t);
+	const [flipped, touched] = [makeImage({size: 200_000}), makeImage({size: 1000})];
+	const before = await startStore(t, {root});
+	for (const image of [flipped, touched]) {
+		await before.fetch(image, [new FakeSupplier('a', image.bytes)]);
+	}
+	await before.idle();
+	const spoil = async (): Promise<void> => {
+		const handle = await open(before.layout.blob(sha1Of(flipped)), 'r+');
+		await handle.write(Buffer.from([1, 2, 3]), 0, 3, 500);
+		await handle.utimes(new Date(), new Date(0));
+		await handle.close();
+	};
+	await spoil();
+	await utimes(before.layout.blob(sha1Of(touched)), new Date(), new Date(1000));
+	t.is(await before.store.open(sha1Of(flipped)), undefined);
+	// Whoever was given some of it before it was found out is cut off.
+	const outcome = await before.fetch(flipped, [new FakeSupplier('a', flipped.bytes)]).catch((error: unknown) => error);
+	t.true(outcome instanceof IntegrityError || flipped.bytes.equals(outcome as Buffer));
+	await before.idle();
+	const needless = new FakeSupplier('a', touched.bytes);
+	t.is(await before.store.open(sha1Of(touched)), undefined);
+	t.deepEqual(await before.fetch(touched, [needless]), touched.bytes);
+	t.deepEqual(needless.opened, []);
+	const healed = await before.store.open(sha1Of(flipped));
+	t.deepEqual(await healed?.readFile(), flipped.bytes);
+	await healed?.close();
+	await before.close();
+
+	await spoil();
+	const after = await startStore(t, {root});
+	t.is(await after.store.open(sha1Of(flipped)), undefined);
+	t.is(after.host.linesLike(/not as it was stored/).length, 1);
+});
+
+test('a folder for files on their way that somebody removed is made anew', async t => {
+	const rig = await startStore(t);
+	const image = makeImage({size: 1000});
+	await rm(rig.layout.partials, {recursive: true});
+	t.deepEqual(await rig.fetch(image, [new FakeSupplier('a', image.bytes)]), image.bytes);
+	await rig.idle();
+	t.is(rig.store.count, 1);
 });
 
 test('a file that somebody deleted is simply not there', async t => {
@@ -208,4 +253,80 @@ test('what cannot be moved into quarantine is deleted', async t => {
 	await quarantine.add(file, 'key', {expected: {}, got: {}, suppliers: []});
 	await t.throwsAsync(stat(file), {code: 'ENOENT'});
 	t.is(host.linesLike(/could not be quarantined/).length, 1);
+});
+
+test('a manifest and a digest that the disk refused are written when it takes them again', async t => {
+	const rig = await startStore(t);
+	const image = makeImage({size: 1000});
+	await rig.fetch(image, [new FakeSupplier('a', image.bytes)]);
+	await rig.idle();
+	const manifest = parseManifest(image.text);
+	const files = [rig.layout.manifest(sha1Of(image), manifest.uuid, 0), rig.layout.digest(manifest.uuid, 0)] as const;
+	for (const file of files) {
+		await mkdir(file);
+	}
+	await rig.store.keepManifest({manifest, source: 'a', sha1: sha1Of(image), index: 0});
+	await rig.store.images.rememberSha1(manifest.uuid, 0, sha1Of(image));
+	t.is(rig.host.linesLike(/could not be written/).length, 2);
+	for (const file of files) {
+		await rm(file, {recursive: true});
+	}
+	await rig.store.images.writeMissing();
+	t.is(await readFile(files[0], 'utf8'), `${image.pretty}\n`);
+	t.is(await readFile(files[1], 'utf8'), `${image.sha1}\n`);
+});
+
+test('of two manifests of one image the last is the one on the disk', async t => {
+	const rig = await startStore(t);
+	const image = makeImage({size: 1000});
+	await rig.fetch(image, [new FakeSupplier('a', image.bytes)]);
+	await rig.idle();
+	const texts = Array.from({length: 10}, (_, number) => image.text.replace('"version":"', `"version":"${number}.`));
+	await Promise.all(
+		texts.map(text =>
+			rig.store.keepManifest({manifest: parseManifest(text), source: 'a', sha1: sha1Of(image), index: 0}),
+		),
+	);
+	const {uuid, text} = parseManifest(texts.at(-1) ?? '');
+	const written = await readFile(rig.layout.manifest(sha1Of(image), uuid, 0), 'utf8');
+	t.is(parseManifest(written).text, text);
+	const names = await readdir(rig.layout.blobFolder(sha1Of(image)));
+	t.is(names.filter(name => name.includes(uuid)).length, 1);
+});
+
+test('a file that is right but cannot be put in its place is served, and put there at the next request', async t => {
+	const rig = await startStore(t);
+	const image = makeImage({size: 100_000});
+	const inTheWay = rig.layout.info(sha1Of(image));
+	await mkdir(path.join(inTheWay, 'folder'), {recursive: true});
+	t.deepEqual(await rig.fetch(image, [new FakeSupplier('a', image.bytes)]), image.bytes);
+	await rig.idle();
+	t.is(rig.store.count, 0);
+	t.is(await rig.host.metric('imgmirror_disk_errors_total'), 1);
+	t.is(rig.host.linesLike(/could not be put in its place/).length, 1);
+	t.deepEqual(await readdir(rig.layout.blobFolder(sha1Of(image))), [path.basename(inTheWay)]);
+
+	await rm(inTheWay, {recursive: true});
+	const b = new FakeSupplier('b', image.bytes);
+	t.deepEqual(await rig.fetch(image, [b]), image.bytes);
+	await rig.idle();
+	t.deepEqual(b.opened, []);
+	t.is(rig.store.stat(sha1Of(image))?.size, 100_000);
+});
+
+test('a wrong file without its note is in quarantine all the same', async t => {
+	const root = await tempDir(t);
+	const layout = new Layout(root);
+	await prepareLayout(layout);
+	const clock = new ManualClock(Date.now());
+	const host = testHost({clock});
+	const quarantine = new Quarantine({layout, host, limits: {keepForMs: 60_000, maxBytes: 1000}});
+	const file = path.join(root, 'wrong');
+	await writeFile(file, 'wrong');
+	const stamp = new Date(clock.now()).toISOString().replaceAll(/[:.]/g, '');
+	await mkdir(layout.quarantined(`${stamp}-key.json`));
+	await quarantine.add(file, 'key', {expected: {}, got: {}, suppliers: []});
+	t.is((await quarantine.list()).length, 1);
+	t.is(host.linesLike(/is deleted/).length, 0);
+	t.is(host.linesLike(/put in order/).length, 1);
 });

@@ -70,3 +70,11 @@ test('never more than is written, never the tail before it is verified', t => {
 		}),
 	);
 });
+
+test('who waits for more than the file has is told when it is verified, and later', async t => {
+	const watermark = new Watermark(1000);
+	const waiting = watermark.past(1000);
+	watermark.verified();
+	await t.throwsAsync(waiting, {message: /no more than 1000 bytes/});
+	await t.throwsAsync(watermark.past(2000), {message: /no more than 1000 bytes/});
+});

@@ -236,6 +236,20 @@ test('ranges and conditionals, on a file that is here and on one that is arrivin
 	t.is((await mirror.get(`/images/${image.uuid}/file?index=1`)).status, 404);
 });
 
+test('the very next request after a cold one is a hit, with all that a hit has', async t => {
+	const image = makeImage({size: 20_000_000});
+	const small = makeImage({size: 100_000, claimedSha1: undefined});
+	const upstream = await startUpstream(t, {images: [image, small]});
+	const mirror = await startMirror(t, {sources: [upstream.url]});
+	for (const one of [image, small]) {
+		t.is((await mirror.file(one)).headers['x-cache'], 'miss');
+		const {headers} = await mirror.file(one);
+		t.like(headers, {'x-cache': 'hit', etag: `"${one.sha1}"`, 'content-md5': one.contentMd5});
+		t.true(headers['last-modified'] !== undefined);
+	}
+	t.is(upstream.fileRequests.length, 2);
+});
+
 test('a HEAD of a file that is not here begins no transfer', async t => {
 	const image = makeImage({size: 1_000_000});
 	const upstream = await startUpstream(t, {images: [image]});

@@ -1,0 +1,117 @@
+/**
+ * Who may still supply a file, and what is held against whom.
+ *
+ * A supply asks it whom to open next and tells it how that went. One source may offer a file under several images:
+ * that an offer is not there says nothing of the source's others, that the source fails or lies does.
+ */
+import {IntegrityError, NotFoundError, SourceUnavailableError} from '../errors.js';
+import type {Supplier} from './supply.js';
+
+export class Candidates {
+	readonly #suppliers: () => readonly Supplier[];
+	readonly #retries: number;
+	readonly #failures = new Map<string, number>();
+	/** Offers that were answered not to be there. */
+	readonly #absent = new Set<string>();
+	/** Offers of another file. */
+	readonly #unfit = new Set<string>();
+	/** Not to be asked again: what they sent was wrong. */
+	readonly #condemned = new Set<string>();
+	/** One of them was wrong, and it is not known which: their bytes must not be mixed again. */
+	readonly #suspects = new Set<string>();
+	#lastError: unknown;
+
+	constructor({suppliers, retries}: {suppliers: () => readonly Supplier[]; retries: number}) {
+		this.#suppliers = suppliers;
+		this.#retries = retries;
+	}
+
+	/** The one with the fewest failures; among equals one that is well, then one that nothing is held against, then the first. */
+	choose(): Supplier {
+		const weigh = ({name, doubtful}: Supplier): number =>
+			this.failuresOf(name) * 4 + (doubtful ? 2 : 0) + (this.#suspects.has(name) ? 1 : 0);
+		const [best] = [...this.#usable()].sort((a, b) => weigh(a) - weigh(b));
+		if (best !== undefined) {
+			return best;
+		}
+		const asked = this.#failures.size + this.#condemned.size + this.#unfit.size;
+		if (asked === 0 && this.#absent.size > 0) {
+			throw new NotFoundError('no source has the file', {cause: this.#lastError});
+		}
+		if (this.#lastError instanceof SourceUnavailableError || this.#lastError instanceof IntegrityError) {
+			throw this.#lastError;
+		}
+		const names = [...this.#failures.keys(), ...this.#condemned, ...this.#unfit].join(', ') || 'none';
+		throw new SourceUnavailableError(names, 'the file cannot be had', {cause: this.#lastError});
+	}
+
+	/** Whether anybody but this source could be asked. */
+	hasOthers({name}: Supplier): boolean {
+		return this.#usable().some(other => other.name !== name);
+	}
+
+	failuresOf(name: string): number {
+		return this.#failures.get(name) ?? 0;
+	}
+
+	failed({name}: Supplier, error: unknown): void {
+		this.#lastError = error;
+		this.#failures.set(name, this.failuresOf(name) + 1);
+	}
+
+	progressed({name}: Supplier): void {
+		this.#failures.delete(name);
+	}
+
+	absent(supplier: Supplier, error: NotFoundError): void {
+		this.#lastError = error;
+		this.#absent.add(offerOf(supplier));
+	}
+
+	unfit(supplier: Supplier, error: IntegrityError): void {
+		this.#lastError = error;
+		this.#unfit.add(offerOf(supplier));
+	}
+
+	/** What they supplied together was wrong. Those whose offers were used are told. */
+	wrong(names: readonly string[], used: ReadonlySet<string>, problem: string): void {
+		const [only] = names;
+		if (names.length === 1 && only !== undefined) {
+			this.#condemned.add(only);
+		} else {
+			for (const name of names) {
+				this.#suspects.add(name);
+			}
+		}
+		for (const supplier of this.#suppliers()) {
+			if (names.includes(supplier.name) && used.has(offerOf(supplier))) {
+				supplier.mark(problem);
+			}
+		}
+		this.#lastError = new IntegrityError(problem);
+	}
+
+	/** Whether this one's bytes must not be put behind those of the others that are there. */
+	mustNotMix({name}: Supplier, contributors: ReadonlySet<string>): boolean {
+		const others = [...contributors].filter(other => other !== name);
+		return (
+			others.length > 0 &&
+			this.#suspects.size > 0 &&
+			(this.#suspects.has(name) || others.some(other => this.#suspects.has(other)))
+		);
+	}
+
+	#usable(): readonly Supplier[] {
+		return this.#suppliers().filter(
+			supplier =>
+				!this.#condemned.has(supplier.name) &&
+				!this.#absent.has(offerOf(supplier)) &&
+				!this.#unfit.has(offerOf(supplier)) &&
+				this.failuresOf(supplier.name) <= this.#retries,
+		);
+	}
+}
+
+export function offerOf({name, offer}: Supplier): string {
+	return offer === undefined ? name : `${name}/${offer}`;
+}

@@ -1,0 +1,135 @@
+/**
+ * One client's way through a file that is still arriving.
+ *
+ * It waits at the watermark and reads the growing file by itself, at its own pace. A transfer makes it and is told when
+ * it leaves; where the file is not being kept, the follower goes on straight from upstream.
+ */
+import {IntegrityError, MirrorError, asError} from '../errors.js';
+import type {PassThroughReader} from './pass-through.js';
+import type {Reader} from './reader.js';
+import type {Watermark} from './watermark.js';
+
+/** Not a failure: followers are to go on by themselves. */
+export class NotCaching extends MirrorError {}
+
+export class Follower implements Reader {
+	readonly plain = undefined;
+	readonly #end: number;
+	readonly #watermark: Watermark;
+	readonly #readFile: (into: Buffer, length: number, position: number) => Promise<number>;
+	readonly #newPassThrough: (start: number, end: number) => PassThroughReader;
+	readonly #onClose: () => void;
+	readonly #supplier: () => string | undefined;
+	readonly #contentMd5: () => string | undefined;
+	readonly #abort = new AbortController();
+	#position: number;
+	#sent = 0;
+	#generation: number;
+	#passThrough: PassThroughReader | undefined;
+
+	constructor(options: {
+		start: number;
+		end: number;
+		watermark: Watermark;
+		read: (into: Buffer, length: number, position: number) => Promise<number>;
+		passThrough: (start: number, end: number) => PassThroughReader;
+		onClose: () => void;
+		supplier: () => string | undefined;
+		contentMd5: () => string | undefined;
+	}) {
+		this.#position = options.start;
+		this.#end = options.end;
+		this.#watermark = options.watermark;
+		this.#generation = options.watermark.generation;
+		this.#readFile = options.read;
+		this.#newPassThrough = options.passThrough;
+		this.#onClose = options.onClose;
+		this.#supplier = options.supplier;
+		this.#contentMd5 = options.contentMd5;
+	}
+
+	/** True when the file is not being kept. */
+	get passing(): boolean {
+		return this.#passThrough !== undefined;
+	}
+
+	get supplier(): string | undefined {
+		return this.#passThrough?.supplier ?? this.#supplier();
+	}
+
+	get contentMd5(): string | undefined {
+		return this.#passThrough?.contentMd5 ?? this.#contentMd5();
+	}
+
+	/** Resolves once the first byte may be sent. */
+	async begin(signal: AbortSignal): Promise<void> {
+		if (this.#position >= this.#end) {
+			return;
+		}
+		try {
+			await this.#watermark.past(this.#position, AbortSignal.any([signal, this.#abort.signal]));
+		} catch (error) {
+			await this.#switchOr(error).begin();
+		}
+	}
+
+	async read(into: Buffer): Promise<number> {
+		if (this.#passThrough !== undefined) {
+			return this.#passThrough.read(into);
+		}
+		while (this.#position < this.#end) {
+			let readable: number;
+			try {
+				readable = await this.#watermark.past(this.#position, this.#abort.signal);
+			} catch (error) {
+				return this.#switchOr(error).read(into);
+			}
+			if (this.#checkGeneration()) {
+				continue;
+			}
+			const length = Math.min(into.length, this.#end - this.#position, readable - this.#position);
+			const bytes = await this.#readFile(into, length, this.#position);
+			if (this.#checkGeneration()) {
+				continue;
+			}
+			if (bytes === 0) {
+				throw new MirrorError(`a file on its way ends at ${this.#position}, before ${readable}`);
+			}
+			this.#position += bytes;
+			this.#sent += bytes;
+			return bytes;
+		}
+		return 0;
+	}
+
+	close(): void {
+		this.#abort.abort(new MirrorError('the client has gone'));
+		this.#passThrough?.close();
+		this.#onClose();
+	}
+
+	/** True: the file has begun again, and this follower may as well. Throws if it had bytes of the old one. */
+	#checkGeneration(): boolean {
+		if (this.#generation === this.#watermark.generation) {
+			return false;
+		}
+		if (this.#sent > 0) {
+			throw new IntegrityError('the file turned out wrong while it was being sent');
+		}
+		this.#generation = this.#watermark.generation;
+		return true;
+	}
+
+	#switchOr(error: unknown): PassThroughReader {
+		if (!(error instanceof NotCaching)) {
+			throw error;
+		}
+		if (this.#abort.signal.aborted) {
+			// Nobody would ever close what is begun now.
+			throw asError(this.#abort.signal.reason);
+		}
+		this.#checkGeneration();
+		this.#passThrough = this.#newPassThrough(this.#position, this.#end);
+		return this.#passThrough;
+	}
+}

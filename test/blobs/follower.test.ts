@@ -1,0 +1,47 @@
+import test from 'ava';
+import {Follower} from '../../src/blobs/follower.js';
+import {Watermark} from '../../src/blobs/watermark.js';
+import {IntegrityError} from '../../src/errors.js';
+import {settle} from '../helpers/manual-clock.js';
+
+const size = 200_000;
+
+function followerOf(watermark: Watermark, file: () => Buffer): Follower {
+	return new Follower({
+		start: 0,
+		end: size,
+		watermark,
+		read: async (into, length, position) => file().copy(into, 0, position, position + length),
+		passThrough: () => {
+			throw new Error('not here');
+		},
+		onClose: () => undefined,
+		supplier: () => undefined,
+		contentMd5: () => undefined,
+	});
+}
+
+test('a file that begins again between a wait and its read: nothing of the old one is handed out', async t => {
+	const watermark = new Watermark(size);
+	let file = Buffer.alloc(size, 'old');
+	const follower = followerOf(watermark, () => file);
+	watermark.advance(50_000);
+	const into = Buffer.alloc(1000);
+	const reading = follower.read(into);
+	watermark.restart();
+	await settle();
+	file = Buffer.alloc(size, 'new');
+	watermark.advance(60_000);
+	t.is(await reading, 1000);
+	t.deepEqual(into, file.subarray(0, 1000));
+});
+
+test('a file that begins again while it is read: who had bytes of it is cut off', async t => {
+	const watermark = new Watermark(size);
+	const follower = followerOf(watermark, () => Buffer.alloc(size));
+	watermark.advance(50_000);
+	await follower.read(Buffer.alloc(1000));
+	const reading = follower.read(Buffer.alloc(1000));
+	watermark.restart();
+	await t.throwsAsync(reading, {instanceOf: IntegrityError});
+});
