@@ -62,7 +62,7 @@ const builtins: Readonly<Record<string, readonly string[]>> = {
 };
 
 const readsEnvironment = ['config', 'main'];
-const mostLines = 400;
+const mostLines = 420;
 
 interface Import {
 	readonly specifier: string;

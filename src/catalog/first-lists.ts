@@ -39,11 +39,16 @@ export async function firstLists(ask: Ask, owner: FirstListsOwner): Promise<bool
 		}
 		const now = clock.now();
 		const isEmpty = owner.isEmpty();
-		const pending = owner.lists().flatMap(({firstTry, known}) => {
-			const grace = firstTry?.arriving === true ? graceMs * arrivingGraces : graceMs;
-			const until = isEmpty ? Infinity : (firstTry?.startedAt ?? 0) + grace;
-			return firstTry !== undefined && !known && until > now ? [{ended: firstTry.ended, until}] : [];
-		});
+		// What is remembered from before a restart is something to say: nobody waits for what it has never heard of.
+		const isRemembering = owner.lists().some(list => list.remembered);
+		const pending =
+			isRemembering && !isEmpty
+				? []
+				: owner.lists().flatMap(({firstTry, known}) => {
+						const grace = firstTry?.arriving === true ? graceMs * arrivingGraces : graceMs;
+						const until = isEmpty ? Infinity : (firstTry?.startedAt ?? 0) + grace;
+						return firstTry !== undefined && !known && until > now ? [{ended: firstTry.ended, until}] : [];
+					});
 		const until = Math.min(patience, ...pending.map(first => first.until));
 		if (pending.length === 0 || until <= now || !owner.mayWait()) {
 			break;

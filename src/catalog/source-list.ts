@@ -50,6 +50,7 @@ export class SourceList {
 	#end: ListEnd = {skipped: 0, reasons: []};
 	#rememberedKind: SourceKind | undefined;
 	#lastError: string | undefined;
+	#remembered = false;
 	#wasKnown = false;
 	#firstTry: {readonly startedAt: number; readonly ended: Promise<void>} | undefined;
 	/** Of the refresh that runs. */
@@ -110,6 +111,11 @@ export class SourceList {
 		return this.#availability.listRetryAt;
 	}
 
+	/** There was a list in the memory when this began. */
+	get remembered(): boolean {
+		return this.#remembered;
+	}
+
 	/** The first attempt ever, while it is running. */
 	get firstTry(): {readonly startedAt: number; readonly ended: Promise<void>; readonly arriving: boolean} | undefined {
 		return this.#firstTry === undefined ? undefined : {...this.#firstTry, arriving: this.#progress.images > 0};
@@ -148,6 +154,7 @@ export class SourceList {
 		// A time to come means that the clock was wrong, then or now. The images are none the worse for it.
 		if (list !== undefined && now - list.fetchedAt <= keepForMs) {
 			this.#fetchedAt = Math.min(list.fetchedAt, now);
+			this.#remembered = true;
 			this.#end = {skipped: list.skipped, reasons: list.reasons};
 			this.#rememberedKind = list.kind;
 			const slices = new Slices();

@@ -115,6 +115,18 @@ test('a list that is arriving is waited for longer, but not for ever', async t =
 	stuck.release();
 });
 
+test('after a restart nobody waits for a source that was never heard of', async t => {
+	const [known, silent] = [new FakeSource('known', images(2)), new FakeSource('silent')];
+	const before = await startCatalog(t, [entry(known)]);
+	await before.catalog.refresh();
+	await before.end();
+	known.hold();
+	silent.hold();
+	const {directory, host} = before;
+	const {catalog} = await startCatalog(t, [entry(silent), entry(known)], {directory, host});
+	t.is((await catalog.current(someAsk())).images.length, 2);
+});
+
 test('a dead source delays nobody once its first attempt is a while ago', async t => {
 	const [quick, dead] = [new FakeSource('quick', images(1)), new FakeSource('dead')];
 	dead.hold();
