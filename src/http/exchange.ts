@@ -103,7 +103,7 @@ export class Exchange {
 		if (this.#abort === undefined) {
 			this.#abort = new AbortController();
 			if (this.#over) {
-				this.#abort.abort(clientGone());
+				this.#abort.abort(new ClientGone());
 			}
 		}
 		return this.#abort.signal;
@@ -204,13 +204,14 @@ export class Exchange {
 	write(chunk: Buffer): Promise<void> {
 		return new Promise((resolve, reject) => {
 			if (this.#over) {
-				reject(clientGone());
+				reject(new ClientGone());
 				return;
 			}
 			this.#cutWrite = reject;
 			this.#response.write(chunk, error => {
 				if (error) {
-					reject(error);
+					// The client's doing, whichever of the two Node reports first: this, or that the connection is closed.
+					reject(new ClientGone());
 					return;
 				}
 				this.#cutWrite = undefined;
@@ -241,6 +242,10 @@ export class Exchange {
 		if (this.#over) {
 			return;
 		}
+		if (error instanceof ClientGone) {
+			this.#request.socket.destroy();
+			return;
+		}
 		if (this.#status !== undefined) {
 			this.cut(describe(error));
 			return;
@@ -267,9 +272,9 @@ export class Exchange {
 		}
 		this.#over = true;
 		if (!this.#response.writableFinished) {
-			this.#abort?.abort(clientGone());
+			this.#abort?.abort(new ClientGone());
 		}
-		this.#cutWrite?.(clientGone());
+		this.#cutWrite?.(new ClientGone());
 		this.#record();
 		this.#onDone();
 	}
@@ -310,6 +315,8 @@ export function headerText(text: string): string {
 	return text.replaceAll(/[^\x20-\x7e]/gu, '?');
 }
 
-function clientGone(): Error {
-	return new DOMException('the client is gone', 'AbortError');
+class ClientGone extends DOMException {
+	constructor() {
+		super('the client is gone', 'AbortError');
+	}
 }

@@ -313,10 +313,25 @@ export class Upstream {
 			});
 			this.#changed();
 		});
-		server.listen(this.#port, '127.0.0.1', 4096);
-		await once(server, 'listening');
+		await this.#bind(server);
 		this.#port = (server.address() as AddressInfo).port;
 		this.#server = server;
+	}
+
+	/** The port is ours, but between letting go of it and listening somebody's connection may have it for a moment. */
+	async #bind(server: NetServer): Promise<void> {
+		for (;;) {
+			server.listen(this.#port, '127.0.0.1', 4096);
+			try {
+				await once(server, 'listening');
+				return;
+			} catch (error) {
+				if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') {
+					throw error;
+				}
+				await new Promise(resolve => setImmediate(resolve));
+			}
+		}
 	}
 
 	async #shut(): Promise<void> {
