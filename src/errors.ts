@@ -62,6 +62,55 @@ export class InvalidParameterError extends MirrorError {
 	}
 }
 
+/** A manifest, or a change to one, breaks the rules: every violation, in the order of the rules. */
+export class ValidationError extends MirrorError {
+	override readonly code = 'VALIDATION';
+	readonly errors: readonly FieldFault[];
+
+	constructor(message: string, errors: readonly FieldFault[], options?: ErrorOptions) {
+		super(message, options);
+		this.errors = errors;
+	}
+}
+
+/** Refusals that IMGAPI has a word of its own for. */
+export type Refusal =
+	| 'ImageFilesImmutable'
+	| 'ImageAlreadyActivated'
+	| 'NoActivationNoFile'
+	| 'OperatorOnly'
+	| 'ImageUuidAlreadyExists'
+	| 'Upload'
+	| 'Download'
+	| 'StorageUnsupported'
+	| 'NotImageOwner'
+	| 'OriginDoesNotExist'
+	| 'OriginIsNotActive'
+	| 'ImageHasDependentImages'
+	| 'NotAvailable'
+	| 'NotImplemented';
+
+/** What was asked for cannot be done with the image as it is, or by this caller. */
+export class RefusedError extends MirrorError {
+	override readonly code = 'REFUSED';
+	readonly refusal: Refusal;
+
+	constructor(refusal: Refusal, message: string, options?: ErrorOptions) {
+		super(message, options);
+		this.refusal = refusal;
+	}
+}
+
+/** The image is not as the caller thought when it asked for the change. */
+export class PreconditionError extends MirrorError {
+	override readonly code = 'PRECONDITION_FAILED';
+}
+
+/** The caller is known, and may not do this. */
+export class ForbiddenError extends MirrorError {
+	override readonly code = 'FORBIDDEN';
+}
+
 /** Only a caller who has shown who they are may ask for this. */
 export class UnauthorizedError extends MirrorError {
 	override readonly code = 'UNAUTHORIZED';

@@ -31,12 +31,16 @@ const rooms: Readonly<Record<string, readonly Entry[]>> = {
 	mirror: ['catalog', 'blobs', 'publish', types('access'), types('sources/source'), 'image', 'errors', 'host'],
 	prefetch: ['mirror', 'image', 'errors', 'host'],
 	airgap: ['mirror', 'image', 'errors', 'host'],
-	http: ['mirror', 'access', 'prefetch', types('airgap'), types('sources/source'), 'image', 'errors', 'host'],
+	http: [
+		...['mirror', 'access', 'prefetch', 'image', 'errors', 'host'],
+		...[types('publish'), types('airgap'), types('sources/source')],
+	],
 	assemble: [
 		...['errors', 'host', 'image', 'config', 'sources', 'blobs', 'access'],
 		...['catalog', 'publish', 'mirror', 'prefetch', 'airgap', 'http'],
 	],
-	cli: ['assemble', 'http', 'airgap', 'config', 'image', 'errors', 'host'],
+	// The way to a server that runs already is had without loading a whole one.
+	cli: ['assemble', 'assemble-control', 'http', 'airgap', 'access', 'config', 'image', 'errors', 'host'],
 	main: ['cli', 'errors'],
 };
 
@@ -53,6 +57,11 @@ const doors: Readonly<Record<string, readonly string[]>> = {
 	fastify: ['http'],
 	semver: ['http'],
 	commander: ['cli'],
+	// Reads SSH keys of every kind and form; passwords of older servers.
+	sshpk: ['access'],
+	bcryptjs: ['access'],
+	'@fastify/busboy': ['http'],
+	'cli-progress': ['cli'],
 };
 
 // Pure rooms: what they may have of Node.js.
