@@ -6,6 +6,7 @@
  * narrow: by uuid every image can be had, because disabled ones are other images' origins.
  */
 import {NotFoundError} from '../errors.js';
+import {nobody} from './image-fields.js';
 import {elementsOf, membersOf, ownCopy} from './json-text.js';
 import {isActive, type Compression, type Manifest} from './manifest.js';
 import {lastOfEach, onlyInDatasets, textOfMembers} from './upgrade.js';
@@ -17,7 +18,6 @@ export {findByUrn, urnOf, type DatasetNames} from './urn.js';
 /** What most file systems allow one name. */
 const maxPathBytes = 255;
 
-const nobody = '00000000-0000-0000-0000-000000000000';
 const extensions: Readonly<Record<Compression, string>> = {none: '', gzip: '.gz', bzip2: '.bz2', xz: '.xz'};
 
 /** Of v2, without place in v1, or said in other words there. */
@@ -32,11 +32,11 @@ const unsafe = /[/\\]|[\p{Cc}\p{Cf}\p{Cs}\u2028\u2029]/gu;
 /** Where a URL of ours goes. JSON text cannot contain it: control characters are escaped there. */
 const urlPlace = '\0';
 
-/** Whether GET /datasets shows it. */
-export function isListedDataset(manifest: Manifest): boolean {
+/** Whether GET /datasets shows it, to a caller who sees private images or not. */
+export function isListedDataset(manifest: Manifest, {seesPrivate}: {readonly seesPrivate: boolean}): boolean {
 	return (
 		isActive(manifest) &&
-		manifest.public &&
+		(seesPrivate || manifest.public) &&
 		(manifest.type === 'zone-dataset' || manifest.type === 'zvol') &&
 		manifest.files.length > 0
 	);
@@ -55,6 +55,15 @@ export function datasetPath(manifest: Manifest, index: number): string {
 	const ending = `${further}.${manifest.type === 'zvol' ? 'zvol' : 'zfs'}${extensions[file.compression]}`;
 	const name = `${manifest.name}-${manifest.version}`.replace(unsafe, '-');
 	return truncated(name, maxPathBytes - ending.length) + ending;
+}
+
+/** The one that v1 says a private image is for. `undefined`: for everybody. */
+export function restriction({public: isPublic, acl, owner}: Manifest): string | undefined {
+	if (isPublic) {
+		return undefined;
+	}
+	const [only, ...others] = acl;
+	return only !== undefined && others.length === 0 ? only : owner || nobody;
 }
 
 /** The image as v1. What is returned lays out the text with each `files[].url` under a base URL (no trailing slash). */
@@ -119,12 +128,9 @@ function downgrade(manifest: Manifest, names: DatasetNames): string {
 	if (!out.has('urn')) {
 		addUrn();
 	}
-	if (!manifest.public) {
-		const [only, ...others] = manifest.acl;
-		out.set(
-			'restricted_to_uuid',
-			JSON.stringify(only !== undefined && others.length === 0 ? only : manifest.owner || nobody),
-		);
+	const restrictedTo = restriction(manifest);
+	if (restrictedTo !== undefined) {
+		out.set('restricted_to_uuid', JSON.stringify(restrictedTo));
 	}
 	if (!isActive(manifest)) {
 		// The one word that v1 has for it: without, a reader would take the image for active.

@@ -7,7 +7,7 @@
 import {createHash} from 'node:crypto';
 import {IntegrityError} from '../errors.js';
 import {parseDate} from './dates.js';
-import {isObject, ownCopy, readCompact, type CompactJson} from './json-text.js';
+import {elementsOf, isObject, membersOf, ownCopy, readCompact, type CompactJson} from './json-text.js';
 
 declare const brand: unique symbol;
 
@@ -25,6 +25,22 @@ export interface ImageFile {
 	readonly md5: string | undefined;
 	readonly size: number;
 	readonly compression: Compression;
+}
+
+/** What only images of our own have, beside the manifest. */
+export interface LocalFields {
+	/** Where the image is; empty on a server without channels. Clients of version 2 get them in the manifest. */
+	readonly channels: readonly string[];
+	/** In mode `public` the text does not have them; queries look at them all the same. */
+	readonly billingTags: readonly string[];
+	/** Where the files are: operators' clients get it in each of `files`. */
+	readonly stor: 'local';
+}
+
+/** What a client gets of an image of our own beyond its text. */
+export interface Shown {
+	readonly channels: boolean;
+	readonly admin: boolean;
 }
 
 export type JsonObject = Readonly<Record<string, unknown>>;
@@ -50,6 +66,8 @@ export interface Manifest {
 	readonly urn: string | undefined;
 	/** The whole manifest as compact JSON: the source's own tokens in its own order, without `channels`. */
 	readonly text: string;
+	/** `undefined`: an image of a source. */
+	readonly local?: LocalFields | undefined;
 }
 
 const uuidForm = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/u;
@@ -86,6 +104,10 @@ export function isSha1(text: unknown): text is Sha1 {
 	return typeof text === 'string' && sha1Form.test(text);
 }
 
+export function isCompression(text: unknown): text is Compression {
+	return compressions.has(text);
+}
+
 /**
  * Reads a manifest v2 of any layout. Throws IntegrityError for what imgadm could not use or would crash on: no valid
  * uuid, `v` below 2, a file without size or known compression. `files` may be empty or missing.
@@ -112,6 +134,11 @@ export function manifestOf(read: CompactJson): Manifest {
 	if (!isVersion(v)) {
 		throw new IntegrityError(`manifest ${uuid}: v is not 2 or more: ${shorten(v)}`);
 	}
+	return indexOf(uuid, fields, read.text);
+}
+
+/** The index of a manifest whatever its `v`. Throws IntegrityError for files that imgadm could not use. */
+export function indexOf(uuid: Uuid, fields: JsonObject, text: string): Manifest {
 	const disabled = fields['disabled'] === true;
 	const publishedAt = textOf(fields['published_at']) || undefined;
 	const {origin} = fields;
@@ -132,7 +159,7 @@ export function manifestOf(read: CompactJson): Manifest {
 		acl: stringsOf(fields['acl']),
 		icon: fields['icon'] === true,
 		urn: textOf(fields['urn']) || undefined,
-		text: ownCopy(read.text),
+		text: ownCopy(text),
 	};
 }
 
@@ -158,9 +185,33 @@ export function compareImages(a: Manifest, b: Manifest): number {
 	return a.uuid < b.uuid ? -1 : 1;
 }
 
-/** Without quotes. */
-export function manifestEtag(manifest: Manifest): string {
-	return createHash('sha1').update(manifest.text).digest('hex');
+/** The manifest as it goes out: `text`, and what only images of our own have, where that is to be shown. */
+export function servedText(manifest: Manifest, shown: Shown): string {
+	const {local, text} = manifest;
+	if (local === undefined) {
+		return text;
+	}
+	const withStor = shown.admin && manifest.files.length > 0 ? addStor(text, local.stor) : text;
+	return shown.channels && local.channels.length > 0
+		? `${withStor.slice(0, -1)},"channels":${JSON.stringify(local.channels)}}`
+		: withStor;
+}
+
+/** Of the manifest as it goes out. Without quotes. */
+export function manifestEtag(manifest: Manifest, shown?: Shown): string {
+	const text = shown === undefined ? manifest.text : servedText(manifest, shown);
+	return createHash('sha1').update(text).digest('hex');
+}
+
+function addStor(text: string, stor: string): string {
+	const members = membersOf(text).map(member => {
+		if (member.name !== 'files') {
+			return member.text;
+		}
+		const files = elementsOf(member.value).map(file => `${file.slice(0, -1)},"stor":${JSON.stringify(stor)}}`);
+		return `"files":[${files.join(',')}]`;
+	});
+	return `{${members.join(',')}}`;
 }
 
 /** Some servers write it as a string. */

@@ -30,6 +30,12 @@ export interface ImageQuery {
 	readonly key: string;
 	/** Anonymous callers see active images only. */
 	readonly authenticated: boolean;
+	/** Whether images that are not public are there for this caller. */
+	readonly seesPrivate: boolean;
+	/** Only those of our own images that are in it. `undefined`: all channels, or a server without any. */
+	readonly channel: string | undefined;
+	/** Whether the list tells which channels images are in. */
+	readonly showChannels: boolean;
 	/** `undefined`: states that this caller may not see, so nothing matches. */
 	readonly state: ListedState | undefined;
 	readonly account: string | undefined;
@@ -48,16 +54,28 @@ export interface ImageQuery {
 	readonly inclAdminFields: boolean;
 }
 
+/** Who asks for a list, and what has been found out about the request besides its query. Nothing means the least. */
+export interface ListCaller {
+	readonly authenticated: boolean;
+	readonly seesPrivate?: boolean;
+	/** Checked. */
+	readonly channel?: string | undefined;
+	readonly showChannels?: boolean;
+}
+
 const states: ReadonlyMap<string, ListedState> = new Map(
 	(['active', 'disabled', 'unactivated', 'creating', 'failed', 'all'] as const).map(state => [state, state]),
 );
 
 /** Throws InvalidParameterError for the first parameter that is wrong, UnauthorizedError for an operator's wish. */
-export function parseImageQuery(params: QueryParams, caller: {readonly authenticated: boolean}): ImageQuery {
-	const {authenticated} = caller;
+export function parseImageQuery(params: QueryParams, caller: ListCaller): ImageQuery {
+	const {authenticated, seesPrivate = false, channel, showChannels = false} = caller;
 	const inclAdminFields = booleanParam(params, 'inclAdminFields') === true;
 	const query: Omit<ImageQuery, 'key'> = {
 		authenticated,
+		seesPrivate,
+		channel,
+		showChannels,
 		state: stateParam(params, authenticated),
 		account: scalarParam(params, 'account') || undefined,
 		owner: equalParam(params, 'owner'),
@@ -118,11 +136,20 @@ function markerImage(query: ImageQuery, uuid: Uuid, images: readonly Manifest[])
 	return image;
 }
 
-function isVisible({authenticated, account}: ImageQuery, image: Manifest): boolean {
-	if (!authenticated && !isActive(image)) {
+function isVisible(query: ImageQuery, image: Manifest): boolean {
+	const {authenticated, account} = query;
+	if ((!authenticated && !isActive(image)) || !isThereFor(query, image)) {
 		return false;
 	}
 	return account === undefined || image.owner === account || (isActivated(image) && isOpenTo(account, image));
+}
+
+/** Channels are ours, so they say nothing of what sources have. */
+function isThereFor({seesPrivate, channel}: ImageQuery, image: Manifest): boolean {
+	const {local} = image;
+	return (
+		(seesPrivate || image.public) && (channel === undefined || local === undefined || local.channels.includes(channel))
+	);
 }
 
 function isOpenTo(account: string, image: Manifest): boolean {
@@ -137,6 +164,7 @@ function isActivated(image: Manifest): boolean {
 function matches(query: ImageQuery, image: Manifest): boolean {
 	return (
 		matchesState(query, image) &&
+		isThereFor(query, image) &&
 		matchesAccount(query, image) &&
 		(query.public === undefined || image.public === query.public) &&
 		matchesText(query.type, image.type) &&

@@ -30,8 +30,11 @@ export function tagMatcher(
 	if (tags.some(tag => tag.value === undefined)) {
 		return () => false;
 	}
-	const traces = [...tags.flatMap(traceOf), ...billingTags.filter(tag => plain.test(tag)).map(tag => `"${tag}"`)];
-	return manifest => mayContain(manifest.text, traces) && hasTags(manifest, tags, billingTags);
+	const traces = tags.flatMap(traceOf);
+	const billingTraces = billingTags.filter(tag => plain.test(tag)).map(tag => `"${tag}"`);
+	return manifest =>
+		mayContain(manifest.text, manifest.local === undefined ? [...traces, ...billingTraces] : traces) &&
+		hasTags(manifest, tags, billingTags);
 }
 
 /** What the text of a manifest with that tag contains. */
@@ -51,9 +54,11 @@ function mayContain(text: string, traces: readonly string[]): boolean {
 function hasTags(manifest: Manifest, tags: readonly TagFilter[], billingTags: readonly string[]): boolean {
 	const fields = fieldsOf(manifest);
 	const ownTags = isObject(fields['tags']) ? fields['tags'] : {};
+	// A public server's manifests do not show theirs.
+	const ownBillingTags = manifest.local?.billingTags ?? listOf(fields['billing_tags']);
 	return (
 		tags.every(({key, value}) => Object.hasOwn(ownTags, key) && searchableText(ownTags[key]) === value) &&
-		billingTags.every(tag => listOf(fields['billing_tags']).includes(tag))
+		billingTags.every(tag => ownBillingTags.includes(tag))
 	);
 }
 

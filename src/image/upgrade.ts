@@ -6,6 +6,7 @@
  * would have them that took the image in; what v2 does not know comes last, in the source's order.
  */
 import {IntegrityError} from '../errors.js';
+import {inOrder} from './key-order.js';
 import {elementsOf, isObject, joinMembers, membersOf, readCompact, type Member} from './json-text.js';
 import {
 	isUuid,
@@ -23,14 +24,6 @@ export const onlyInDatasets: ReadonlySet<string> = new Set([
 	...['created_at', 'updated_at', '_url'],
 ]);
 
-/** IMGAPI's order of keys (contract 4.5). */
-const keyOrder: readonly string[] = [
-	...['v', 'uuid', 'owner', 'name', 'version', 'state', 'disabled', 'public', 'published_at', 'type', 'os', 'files'],
-	...['acl', 'description', 'homepage', 'eula', 'icon', 'urn', 'requirements', 'users', 'generate_passwords'],
-	...['inherited_directories', 'origin', 'nic_driver', 'disk_driver', 'cpu_type', 'image_size', 'tags'],
-	...['billing_tags', 'traits', 'error'],
-];
-
 /** What DSAPI servers write: without seconds, with up to nine fraction digits, without a zone. */
 const looseDate = /^(\d{4}-\d\d-\d\dT\d\d:\d\d)(:\d\d)?(?:\.(\d{1,9}))?Z?$/u;
 const endings: readonly (readonly [string, Compression])[] = [
@@ -45,6 +38,15 @@ export function manifestFromAny(text: string): Manifest {
 	return isObject(read.value) && isVersion1(read.value)
 		? parseManifest(upgrade(read.value, membersOf(read.text)))
 		: manifestOf(read);
+}
+
+/** The same for a manifest that is not text any more. Throws IntegrityError for a v1 that cannot be upgraded. */
+export function upgradedFields(fields: JsonObject): JsonObject {
+	if (!isVersion1(fields)) {
+		return fields;
+	}
+	const upgraded: unknown = JSON.parse(upgrade(fields, membersOf(JSON.stringify(fields))));
+	return isObject(upgraded) ? upgraded : fields;
 }
 
 /** Where a v1 manifest says its files are. Hostile input: nothing in it has been looked at. */
@@ -72,7 +74,7 @@ export function textOfMembers(members: ReadonlyMap<string, string>): string {
 	return `{${Array.from(members, ([name, value]) => `${JSON.stringify(name)}:${value}`).join(',')}}`;
 }
 
-function isVersion1(fields: JsonObject): boolean {
+export function isVersion1(fields: JsonObject): boolean {
 	const {v, creator_uuid: creator} = fields;
 	return (v === undefined || v === null || Number(v) < 2) && creator !== undefined && creator !== null;
 }
@@ -149,14 +151,6 @@ function upgrade(fields: JsonObject, members: readonly Member[]): string {
 		}
 	}
 	return textOfMembers(inOrder(out));
-}
-
-function inOrder(members: ReadonlyMap<string, string>): ReadonlyMap<string, string> {
-	const known = keyOrder.flatMap((name): [string, string][] => {
-		const value = members.get(name);
-		return value === undefined ? [] : [[name, value]];
-	});
-	return new Map([...known, ...members]);
 }
 
 function restriction(fields: JsonObject, uuid: string): string | undefined {

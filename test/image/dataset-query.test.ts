@@ -39,6 +39,24 @@ for (const [query, expected] of rows) {
 	});
 }
 
+const privateRows: readonly (readonly [string, readonly number[]])[] = [
+	['', [7, 4, 2, 1]],
+	['name=private', [4]],
+	[`restricted_to_uuid=${uuid(7)}`, [4]],
+	[`restricted_to_uuid=${uuid(8)}`, []],
+	['restricted_to_uuid=', []],
+];
+
+for (const [query, expected] of privateRows) {
+	test(`the datasets with '${query}' for somebody who sees private ones`, t => {
+		const found = runDatasetQuery(parseDatasetQuery(parseQueryString(query, 9), {seesPrivate: true}), images);
+		t.deepEqual(
+			found.map(item => images.indexOf(item) + 1),
+			expected,
+		);
+	});
+}
+
 for (const name of ['name', 'version', 'type', 'os', 'restricted_to_uuid', 'creator_uuid']) {
 	test(`the dataset filter ${name} may be given once`, t => {
 		const error = t.throws(() => parseDatasetQuery(new Map([[name, ['a', 'a']]])), {instanceOf: InvalidParameterError});
@@ -51,4 +69,5 @@ test('equal questions about datasets share a key', t => {
 	t.is(key(''), key('foo=1&limit=2'));
 	t.is(key('name=a&os=b'), key('os=b&name=a&x'));
 	t.is(new Set(['', 'name=', 'name=a', 'os=a', 'name=a&os=a'].map(key)).size, 5);
+	t.not(parseDatasetQuery(new Map(), {seesPrivate: true}).key, key(''));
 });

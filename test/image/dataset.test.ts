@@ -186,7 +186,9 @@ const listing: readonly (readonly [object, boolean])[] = [
 
 for (const [more, expected] of listing) {
 	test(`an image with ${JSON.stringify(more)} is ${expected ? '' : 'not '}listed as a dataset`, t => {
-		t.is(isListedDataset(image(1, more)), expected);
+		t.is(isListedDataset(image(1, more), {seesPrivate: false}), expected);
+		const isPrivate = 'public' in more;
+		t.is(isListedDataset(image(1, more), {seesPrivate: true}), isPrivate || expected);
 	});
 }
 

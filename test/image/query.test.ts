@@ -45,9 +45,13 @@ const images: readonly Manifest[] = [
 ];
 
 function run(query: string, authenticated = false, list = images): readonly number[] {
-	return runImageQuery(parseImageQuery(parseQueryString(query, 1000), {authenticated}), list).map(({uuid: id}) =>
-		Number.parseInt(id.slice(-12), 16),
+	return numbers(
+		runImageQuery(parseImageQuery(parseQueryString(query, 1000), {authenticated, seesPrivate: true}), list),
 	);
+}
+
+function numbers(found: readonly Manifest[]): readonly number[] {
+	return found.map(({uuid: id}) => Number.parseInt(id.slice(-12), 16));
 }
 
 const shortened = (query: string): string => query.replaceAll(/0{8}-0000-4000-8000-0*|([a-z])\1{9,}/gu, '…$1');
@@ -279,7 +283,8 @@ test('images without date come first, and pass every date marker', t => {
 test('the very same array comes back when nothing is left out', t => {
 	const list = [image(1), image(2)];
 	const same = (query: string): boolean =>
-		runImageQuery(parseImageQuery(parseQueryString(query, 9), {authenticated: false}), list) === list;
+		runImageQuery(parseImageQuery(parseQueryString(query, 9), {authenticated: false, seesPrivate: true}), list) ===
+		list;
 	t.true(same(''));
 	t.true(same('state=all&limit=2&name=~image'));
 	t.true(same(`marker=${uuid(1)}`));
@@ -358,7 +363,7 @@ test('any tag is found by what it says', t => {
 });
 
 const key = (query: string, authenticated = false): string =>
-	parseImageQuery(parseQueryString(query, 99), {authenticated}).key;
+	parseImageQuery(parseQueryString(query, 99), {authenticated, seesPrivate: true}).key;
 
 const sameQuestions: readonly (readonly [string, string])[] = [
 	['', 'foo=bar&channel=x'],
@@ -393,6 +398,77 @@ test('different questions have different keys', t => {
 	t.not(key('state=all', true), key('state=all'));
 	t.not(key(`marker=${uuid(1)}`, true), key(`marker=${uuid(1)}`));
 	t.is(key('name=a', true), key('name=a'));
+});
+
+test('who asks, for which channel and what of it, is part of the question', t => {
+	const callers = [
+		{authenticated: false},
+		{authenticated: false, seesPrivate: true},
+		{authenticated: false, channel: 'dev'},
+		{authenticated: false, channel: 'release'},
+		{authenticated: false, showChannels: true},
+		{authenticated: false, seesPrivate: true, showChannels: true, channel: 'dev'},
+	];
+	const keys = callers.map(caller => parseImageQuery(new Map(), caller).key);
+	t.is(new Set(keys).size, callers.length);
+	t.is(keys[0], '');
+	t.is(parseImageQuery(new Map(), {authenticated: false, seesPrivate: false, channel: undefined}).key, '');
+	t.like(parseImageQuery(new Map(), {authenticated: false}), {seesPrivate: false, channel: undefined});
+});
+
+const hidden: readonly (readonly [string, readonly number[]])[] = [
+	['', [1, 2, 11]],
+	['public=false', []],
+	['state=all', [1, 2, 5, 6, 7, 8, 10, 11]],
+	['state=disabled', [5, 10]],
+	[`account=${eve}`, [1, 2, 11]],
+	[`owner=${joe}`, [1]],
+	['tag.role=web', []],
+	['billing_tag=x', [2]],
+];
+
+for (const [query, expected] of hidden) {
+	test(`private images are hidden from those who may not see them: '${query}'`, t => {
+		const asked = parseImageQuery(parseQueryString(query, 9), {authenticated: true, seesPrivate: false});
+		t.deepEqual(numbers(runImageQuery(asked, images)), expected);
+	});
+}
+
+test('a private image is no marker for those who may not see it', t => {
+	const params = new Map([['marker', [uuid(3)]]]);
+	const asked = (seesPrivate: boolean) => parseImageQuery(params, {authenticated: true, seesPrivate});
+	t.deepEqual(numbers(runImageQuery(asked(true), images)), [3, 4, 11]);
+	t.throws(() => runImageQuery(asked(false), images), {instanceOf: NotFoundError});
+});
+
+test('a channel holds images of ours that are in it, and all those of sources', t => {
+	const ours = (number: number, channels: readonly string[]): Manifest => ({
+		...image(number),
+		local: {channels, billingTags: [], stor: 'local'},
+	});
+	const list = [ours(1, ['dev']), ours(2, ['dev', 'release']), ours(3, []), image(4)];
+	const inChannel = (channel: string | undefined, query = ''): readonly number[] =>
+		numbers(
+			runImageQuery(
+				parseImageQuery(parseQueryString(query, 9), {authenticated: false, seesPrivate: true, channel}),
+				list,
+			),
+		);
+	t.deepEqual(inChannel(undefined), [1, 2, 3, 4]);
+	t.deepEqual(inChannel('dev'), [1, 2, 4]);
+	t.deepEqual(inChannel('release'), [2, 4]);
+	t.deepEqual(inChannel('staging'), [4]);
+	t.deepEqual(inChannel('release', `marker=${uuid(2)}`), [2, 4]);
+	t.throws(() => inChannel('release', `marker=${uuid(1)}`), {instanceOf: NotFoundError});
+});
+
+test('billing tags are found although the manifest does not show them', t => {
+	const ours: Manifest = {...image(1), local: {channels: [], billingTags: ['x', 'y "z"'], stor: 'local'}};
+	const list = [ours, image(2, {billing_tags: ['x']}), image(3)];
+	t.deepEqual(run('billing_tag=x', false, list), [1, 2]);
+	t.deepEqual(run('billing_tag=x&billing_tag=y+"z"', false, list), [1]);
+	t.deepEqual(run('billing_tag=z', false, list), []);
+	t.deepEqual(run('billing_tag=x&tag.a=1', false, list), []);
 });
 
 test('any query is answered or refused in the words that HTTP knows', t => {
