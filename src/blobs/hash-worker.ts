@@ -14,6 +14,7 @@ interface Job {
 	readonly fd: number;
 	readonly hashes: ReadonlyMap<string, Hash>;
 	readonly background: boolean;
+	readonly reports: boolean;
 	done: number;
 	upTo: number;
 	ends: boolean;
@@ -34,10 +35,10 @@ function drop(job: Job): void {
 	closeSync(job.fd);
 }
 
-function open({id, file, algorithms, background}: Extract<ToWorker, {what: 'open'}>): void {
+function open({id, file, algorithms, background, reports}: Extract<ToWorker, {what: 'open'}>): void {
 	try {
 		const hashes = new Map(algorithms.map(name => [name, createHash(name)]));
-		jobs.set(id, {id, fd: openSync(file, 'r'), hashes, background, done: 0, upTo: 0, ends: false});
+		jobs.set(id, {id, fd: openSync(file, 'r'), hashes, background, reports, done: 0, upTo: 0, ends: false});
 	} catch (error) {
 		answer({id, error: String(error)});
 	}
@@ -45,6 +46,7 @@ function open({id, file, algorithms, background}: Extract<ToWorker, {what: 'open
 
 /** Hashes what is there, a turn's worth. */
 function work(job: Job): void {
+	const before = job.done;
 	for (let turn = 0; turn < slicesPerTurn && job.done < job.upTo; turn++) {
 		const bytes = readSync(job.fd, slice, 0, Math.min(slice.length, job.upTo - job.done), job.done);
 		if (bytes === 0) {
@@ -55,6 +57,9 @@ function work(job: Job): void {
 			hash.update(part);
 		}
 		job.done += bytes;
+	}
+	if (job.reports && job.done > before) {
+		answer({id: job.id, done: job.done});
 	}
 	if (job.ends && job.done === job.upTo) {
 		const digests = Object.fromEntries([...job.hashes].map(([name, hash]) => [name, hash.digest('hex')]));

@@ -2,7 +2,8 @@
  * Digests of files that are still growing, off the main thread.
  *
  * Whoever writes a file tells its `FileHash` how far it has come; a worker thread reads the file behind the writer
- * (from the page cache, mostly), so bytes never cross threads and a resumed file is rehashed by the same means.
+ * (from the page cache, mostly), so bytes never cross threads and a resumed file is rehashed by the same means. A second
+ * thread does MD5 for those who need all digests at once: it costs as much as the others together.
  */
 import {Worker} from 'node:worker_threads';
 import {MirrorError} from '../errors.js';
@@ -14,11 +15,14 @@ export type ToWorker =
 			readonly file: string;
 			readonly algorithms: readonly string[];
 			readonly background: boolean;
+			/** Says after each turn how far it has come. */
+			readonly reports: boolean;
 	  }
 	| {readonly what: 'advance'; readonly id: number; readonly upTo: number; readonly ends: boolean}
 	| {readonly what: 'abandon'; readonly id: number};
 
 export type FromWorker =
+	| {readonly id: number; readonly done: number}
 	| {readonly id: number; readonly digests: Readonly<Record<string, string>>}
 	| {readonly id: number; readonly error: string};
 
@@ -29,37 +33,69 @@ interface Pending {
 	readonly worker: Worker;
 	readonly resolve: (digests: Digests) => void;
 	readonly reject: (error: Error) => void;
+	readonly onReport: (bytes: number) => void;
+}
+
+export interface FollowOptions {
+	/** When nobody else waits. */
+	readonly background?: boolean;
+	/** On the second thread. */
+	readonly aside?: boolean;
+	/** Told every few megabytes how many bytes have been hashed. */
+	readonly onDone?: (bytes: number) => void;
 }
 
 /** Messages cost more than the hashing of a few kilobytes: the worker is told of progress in steps of this. */
 const stepBytes = 1_048_576;
 
 export class Hashing {
+	readonly #main = new Lane();
+	readonly #aside = new Lane();
+
+	/** Begins to hash `file`, which must exist. Hexadecimal digests come from `FileHash.digests`. */
+	follow(file: string, algorithms: readonly Algorithm[], options: FollowOptions = {}): FileHash {
+		return (options.aside === true ? this.#aside : this.#main).follow(file, algorithms, options);
+	}
+
+	async close(): Promise<void> {
+		await Promise.all([this.#main.close(), this.#aside.close()]);
+	}
+}
+
+/** A thread, begun when there is work for it, and begun again where it died. */
+class Lane {
 	readonly #pending = new Map<number, Pending>();
 	#worker: Worker | undefined;
 	#lastId = 0;
 
-	/** Begins to hash `file`, which must exist. Hexadecimal digests come from `FileHash.digests`. */
-	follow(file: string, algorithms: readonly Algorithm[], {background = false} = {}): FileHash {
+	follow(file: string, algorithms: readonly Algorithm[], {background = false, onDone}: FollowOptions): FileHash {
 		const id = ++this.#lastId;
 		const worker = this.#running();
+		const onReport = (bytes: number): void => {
+			hash.reported(bytes);
+			onDone?.(bytes);
+		};
 		const digests = new Promise<Digests>((resolve, reject) => {
-			this.#pending.set(id, {worker, resolve, reject});
+			this.#pending.set(id, {worker, resolve, reject, onReport});
 		});
 		this.#holdProcess();
 		// Nobody may be listening yet when the worker fails; whoever asks for the digests is told.
 		digests.catch(() => undefined);
-		this.#send(worker, {what: 'open', id, file, algorithms, background});
-		return new FileHash({
+		this.#send(worker, {what: 'open', id, file, algorithms, background, reports: onDone !== undefined});
+		const hash = new FileHash({
 			digests,
 			send: (upTo, ends) => this.#send(worker, {what: 'advance', id, upTo, ends}),
 			abandon: () => {
-				if (this.#pending.delete(id)) {
+				const pending = this.#pending.get(id);
+				if (pending !== undefined) {
+					this.#pending.delete(id);
 					this.#holdProcess();
 					this.#send(worker, {what: 'abandon', id});
+					pending.reject(new MirrorError('the digests of this file are not wanted any more'));
 				}
 			},
 		});
+		return hash;
 	}
 
 	async close(): Promise<void> {
@@ -75,6 +111,10 @@ export class Hashing {
 		const worker = new Worker(new URL('./hash-worker.js', import.meta.url), {name: 'imgmirror-hashing'});
 		worker.on('message', (message: FromWorker) => {
 			const pending = this.#pending.get(message.id);
+			if ('done' in message) {
+				pending?.onReport(message.done);
+				return;
+			}
 			this.#pending.delete(message.id);
 			this.#holdProcess();
 			if ('digests' in message) {
@@ -121,7 +161,10 @@ export class FileHash {
 	readonly #digests: Promise<Digests>;
 	readonly #send: (upTo: number, ends: boolean) => void;
 	readonly #abandon: () => void;
+	readonly #waiting = new Set<{readonly from: number; readonly resolve: () => void}>();
 	#told = 0;
+	#done = 0;
+	#over = false;
 
 	constructor(options: {
 		readonly digests: Promise<Digests>;
@@ -131,6 +174,11 @@ export class FileHash {
 		this.#digests = options.digests;
 		this.#send = options.send;
 		this.#abandon = options.abandon;
+		this.#digests
+			.catch(() => undefined)
+			.finally(() => {
+				this.#end();
+			});
 	}
 
 	/** The file is written up to here. */
@@ -147,8 +195,38 @@ export class FileHash {
 		return this.#digests;
 	}
 
-	/** Nobody wants the digests any more. */
+	/**
+	 * Resolves once at most `bytes` of what was told are still to be hashed, or nothing more will be. Only for those who
+	 * gave `onDone`: nobody else's thread says how far it is.
+	 */
+	within(bytes: number): Promise<void> {
+		const from = this.#told - bytes;
+		return this.#over || this.#done >= from
+			? Promise.resolve()
+			: new Promise(resolve => {
+					this.#waiting.add({from, resolve});
+				});
+	}
+
+	/** The thread says how far it is. */
+	reported(bytes: number): void {
+		this.#done = bytes;
+		for (const waiting of this.#waiting) {
+			if (bytes >= waiting.from) {
+				this.#waiting.delete(waiting);
+				waiting.resolve();
+			}
+		}
+	}
+
+	/** Nobody wants the digests any more. Whoever waits for them is told. */
 	abandon(): void {
 		this.#abandon();
+		this.#end();
+	}
+
+	#end(): void {
+		this.#over = true;
+		this.reported(Infinity);
 	}
 }

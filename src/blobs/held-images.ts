@@ -81,8 +81,13 @@ export class HeldImages {
 		for (const image of files) {
 			await this.#remove(image);
 		}
-		const needed = new Set([...this.#images.values()].map(({sha1}) => sha1));
+		const needed = this.needed();
 		return files.map(({sha1}) => sha1).filter(sha1 => !needed.has(sha1));
+	}
+
+	/** The files that some image has. */
+	needed(): ReadonlySet<Sha1> {
+		return new Set([...this.#images.values()].map(({sha1}) => sha1));
 	}
 
 	/** The blob is gone, and so are the images' claims to be held. */

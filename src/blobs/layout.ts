@@ -12,6 +12,11 @@ import type {Sha1, Uuid} from '../image/manifest.js';
 
 const layoutVersion = 1;
 
+/** What may name an upload: nothing that leads elsewhere, and nothing that another file of the folder could have. */
+export function isUploadId(value: string): boolean {
+	return /^[0-9A-Za-z_-]{1,100}$/.test(value);
+}
+
 export class Layout {
 	readonly root: string;
 	/** Whole files: `blobs/ab/<sha1>`, with `.info` and the manifests of their images beside them. */
@@ -25,6 +30,18 @@ export class Layout {
 	/** What sources said and when: the catalog's memory. */
 	readonly memory: string;
 	readonly lock: string;
+	/** Our own images: `<uuid>.json` each, with icons beside them. */
+	readonly published: string;
+	/** Files that somebody is sending: `uploads/<id>`, with `<id>.json` beside those that may be gone on with later. */
+	readonly uploads: string;
+	/** What runs in the background, and what came of it: `<uuid>.json` each. */
+	readonly jobs: string;
+	/** Who may do what. */
+	readonly users: string;
+	/** SSH public keys: `<user>.keys` each. */
+	readonly keys: string;
+	/** Where commands of the same account reach a running mirror. To listen or connect, ask `socketPath`. */
+	readonly control: string;
 
 	constructor(root: string) {
 		this.root = path.resolve(root);
@@ -34,6 +51,12 @@ export class Layout {
 		this.digests = path.join(this.root, 'digests');
 		this.memory = path.join(this.root, 'memory');
 		this.lock = path.join(this.root, 'lock.sock');
+		this.published = path.join(this.root, 'published');
+		this.uploads = path.join(this.root, 'uploads');
+		this.jobs = path.join(this.root, 'jobs');
+		this.users = path.join(this.root, 'users.json');
+		this.keys = path.join(this.root, 'keys');
+		this.control = path.join(this.root, 'control.sock');
 	}
 
 	blobFolder(sha1: Sha1): string {
@@ -64,12 +87,34 @@ export class Layout {
 	digest(uuid: Uuid, index: number): string {
 		return path.join(this.digests, `${uuid}.${index}`);
 	}
+
+	publishedRecord(uuid: Uuid): string {
+		return path.join(this.published, `${uuid}.json`);
+	}
+
+	publishedIcon(uuid: Uuid, sha1: Sha1): string {
+		return path.join(this.published, `${uuid}.icon.${sha1}`);
+	}
+
+	/** `id` must be one that `isUploadId` passes. */
+	upload(id: string): string {
+		return path.join(this.uploads, id);
+	}
+
+	uploadInfo(id: string): string {
+		return `${this.upload(id)}.json`;
+	}
+
+	job(uuid: Uuid): string {
+		return path.join(this.jobs, `${uuid}.json`);
+	}
 }
 
 /** Makes what is missing. Throws UsageError, in words, where the directory cannot be used. */
 export async function prepareLayout(layout: Layout): Promise<void> {
 	try {
-		for (const folder of [layout.blobs, layout.partials, layout.quarantine, layout.digests, layout.memory]) {
+		const {blobs, partials, quarantine, digests, memory, published, uploads, jobs, keys} = layout;
+		for (const folder of [blobs, partials, quarantine, digests, memory, published, uploads, jobs, keys]) {
 			await mkdir(folder, {recursive: true});
 		}
 	} catch (error) {
@@ -93,7 +138,7 @@ export async function prepareLayout(layout: Layout): Promise<void> {
 }
 
 /** Writes a small file so that it is either there whole or as it was before, across a crash. */
-export async function writeWhole(file: string, content: string): Promise<void> {
+export async function writeWhole(file: string, content: string | Uint8Array): Promise<void> {
 	const temporary = `${file}.${randomBytes(4).toString('hex')}.new`;
 	try {
 		const handle = await open(temporary, 'wx');

@@ -25,7 +25,7 @@ export class DataLock {
 
 	/** Throws UsageError if another process has the directory. */
 	static async take(layout: Layout): Promise<DataLock> {
-		const socket = await socketPath(layout);
+		const socket = await socketPath(layout, layout.lock);
 		for (let attempt = 0; attempt < 3; attempt++) {
 			const server = await listen(socket, layout);
 			if (server !== undefined) {
@@ -48,9 +48,12 @@ export class DataLock {
 	}
 }
 
-/** The same for every process, wherever it was started and however it spells the directory. */
-async function socketPath(layout: Layout): Promise<string> {
-	const real = path.join(await realpath(layout.root), path.basename(layout.lock));
+/**
+ * Where to listen, or connect, for a socket of the data directory, which must be there. The same for every process,
+ * wherever it was started and however it spells the directory.
+ */
+export async function socketPath(layout: Layout, file: string): Promise<string> {
+	const real = path.join(await realpath(layout.root), path.basename(file));
 	if (Buffer.byteLength(real) <= longestPath) {
 		return real;
 	}

@@ -4,10 +4,10 @@
  * A download owns it and is its only writer; followers read it. What an earlier attempt left behind is taken up: it
  * is rehashed, never trusted. Committing and quarantining are the store's, which knows where things belong.
  */
-import {mkdir, open, rm, type FileHandle} from 'node:fs/promises';
-import path from 'node:path';
+import {rm, type FileHandle} from 'node:fs/promises';
 import {NoSpaceError, describe} from '../errors.js';
 import type {Sha1, Uuid} from '../image/manifest.js';
+import {openGrowing, writeAll} from './growing.js';
 import type {Algorithm, Digests, FileHash, Hashing} from './hashing.js';
 
 /** What is known of a file before it is here. */
@@ -59,8 +59,11 @@ export class PartialBlob {
 	}): Promise<PartialBlob> {
 		let handle = await openGrowing(options.file);
 		try {
-			let written = (await handle.stat()).size;
-			if (written > options.wanted.size) {
+			const found = await handle.stat();
+			let written = found.size;
+			// A blob that was taken back may be somebody's own file under another name: that is not to be written to.
+			const isOthers = found.nlink > 1 && written !== options.wanted.size;
+			if (isOthers || written > options.wanted.size) {
 				// Another file in its place: somebody may still be reading this one.
 				await handle.close();
 				await rm(options.file, {force: true});
@@ -81,16 +84,12 @@ export class PartialBlob {
 
 	/** Appends. What part of it got to the disk counts as written even where this throws NoSpaceError. */
 	async write(chunks: readonly Buffer[]): Promise<void> {
-		let rest = chunks;
-		while (rest.length > 0) {
-			let bytesWritten: number;
-			try {
-				({bytesWritten} = await this.#handle.writev(rest as Buffer[], this.#written));
-			} catch (error) {
-				throw new NoSpaceError(`writing ${this.file} failed: ${describe(error)}`, {cause: error});
-			}
-			this.#written += bytesWritten;
-			rest = dropBytes(rest, bytesWritten);
+		try {
+			await writeAll(this.#handle, chunks, this.#written, bytes => {
+				this.#written += bytes;
+			});
+		} catch (error) {
+			throw new NoSpaceError(`writing ${this.file} failed: ${describe(error)}`, {cause: error});
 		}
 		this.#hash.advance(this.#written);
 	}
@@ -157,33 +156,4 @@ export class PartialBlob {
 		}
 		return this.#hashing.follow(this.file, algorithms);
 	}
-}
-
-async function openGrowing(file: string): Promise<FileHandle> {
-	try {
-		return await open(file, 'r+').catch((error: unknown) => {
-			if ((error as NodeJS.ErrnoException).code !== 'ENOENT') {
-				throw error;
-			}
-			// Somebody may have cleared away the folder.
-			return mkdir(path.dirname(file), {recursive: true}).then(() => open(file, 'wx+'));
-		});
-	} catch (error) {
-		throw new NoSpaceError(`${file} cannot be written: ${describe(error)}`, {cause: error});
-	}
-}
-
-function dropBytes(chunks: readonly Buffer[], bytes: number): readonly Buffer[] {
-	let left = bytes;
-	let first = 0;
-	for (const chunk of chunks) {
-		if (left < chunk.length) {
-			break;
-		}
-		left -= chunk.length;
-		first++;
-	}
-	const rest = chunks.slice(first);
-	const [head, ...tail] = rest;
-	return head === undefined ? [] : [head.subarray(left), ...tail];
 }

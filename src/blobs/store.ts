@@ -5,80 +5,38 @@
  * there; anything else found at the start is taken back to where it is verified again. The rooms above ask `stat`,
  * `open` and `partial`; downloads end in `commit` or `quarantine`.
  */
-import {
-	access,
-	constants,
-	mkdir,
-	open,
-	readFile,
-	readdir,
-	rename,
-	rm,
-	stat,
-	statfs,
-	type FileHandle,
-} from 'node:fs/promises';
-import path from 'node:path';
+import {access, constants, mkdir, open, rename, rm, stat, statfs, type FileHandle} from 'node:fs/promises';
 import {MirrorError, NoSpaceError, describe} from '../errors.js';
 import type {Host} from '../host.js';
-import {isSha1, isUuid, type Sha1, type Uuid} from '../image/manifest.js';
+import {isSha1, type Sha1, type Uuid} from '../image/manifest.js';
+import type {BlobOrigin, BlobStore} from './blob-store.js';
+import {changedAtOf, isAsStored, writeInfo, type BlobInfo} from './blob-info.js';
 import type {Digests, Hashing} from './hashing.js';
 import {HeldImages, type HeldImage} from './held-images.js';
+import {FileImport, type ImportHow, type ImportOptions} from './import-file.js';
+import {KnownBlobs} from './known-blobs.js';
 import {LateMd5} from './late-md5.js';
-import {syncFolder, writeWhole, type Layout} from './layout.js';
+import {syncFolder, type Layout} from './layout.js';
 import {PartialBlob, type Wanted} from './partial.js';
+import {Pins} from './pins.js';
 import {Quarantine, type QuarantineLimits, type QuarantineNote} from './quarantine.js';
+import {listFolder, readRecord, removeRecord, sweepUnfinished, writeRecord} from './records.js';
+import {Room} from './room.js';
+import {scanBlobs} from './scan.js';
 import {Turns} from './turns.js';
+import type {Upload, UploadOptions} from './upload.js';
+import {Uploads} from './uploads.js';
 
-export interface BlobInfo {
-	readonly sha1: Sha1;
-	readonly sha256: string;
-	/** Hexadecimal. Computed some time after the blob was stored, where nobody gave it. */
-	readonly md5: string | undefined;
-	/** Base64, as the source said it and nobody checked. For the time until `md5` is known. */
-	readonly toldMd5: string | undefined;
-	readonly size: number;
-	readonly storedAtMs: number;
-	/** When the file was last written to, by the file system's clock. At any other time somebody else wrote to it. */
-	readonly changedAtMs: number | undefined;
-	/** The source that supplied it. */
+export type {BlobInfo} from './blob-info.js';
+export type {BlobOrigin, BlobStore} from './blob-store.js';
+export type {ImportHow, ImportOptions} from './import-file.js';
+
+/** What is told when an upload becomes a blob. */
+export interface UploadOrigin {
 	readonly source: string;
-}
-
-/** Where a blob's bytes came from. */
-export interface BlobOrigin {
-	readonly source: string;
-	/** The Content-MD5 that came with them. */
-	readonly toldMd5: string | undefined;
-	/** When they were all there. */
 	readonly storedAtMs: number;
-}
-
-export interface BlobStore {
-	/** `undefined`: surely absent. */
-	stat(sha1: Sha1): BlobInfo | undefined;
-	/** The handle stays readable even if the blob is deleted meanwhile. */
-	open(sha1: Sha1): Promise<FileHandle | undefined>;
-	list(): Iterable<BlobInfo>;
-	delete(sha1: Sha1): Promise<boolean>;
-	/** Takes up what an earlier attempt left, or begins. Throws NoSpaceError where the disk has no room for all of it. */
-	partial(wanted: Wanted): Promise<PartialBlob>;
-	/** Makes a verified partial a blob. The partial stays readable and must still be closed. */
-	commit(partial: PartialBlob, digests: Digests, origin: BlobOrigin): Promise<BlobInfo>;
-	/** Moves a wrong partial aside; it is empty afterwards. */
-	quarantine(partial: PartialBlob, note: QuarantineNote): Promise<void>;
-	/** Deletes what a transfer had written so far: there is no room to go on. */
-	discard(partial: PartialBlob): Promise<void>;
-}
-
-const scansAtOnce = 16;
-
-function isAsStored(info: BlobInfo, found: {readonly size: number; readonly mtimeMs: number}): boolean {
-	return found.size === info.size && (info.changedAtMs === undefined || Math.trunc(found.mtimeMs) === info.changedAtMs);
-}
-
-async function changedAt(file: string): Promise<number> {
-	return Math.trunc((await stat(file)).mtimeMs);
+	/** Pinned in the same instant: nobody can delete it before whoever wants it has said so. */
+	readonly pinnedBy?: string;
 }
 
 export class DiskStore implements BlobStore {
@@ -87,12 +45,14 @@ export class DiskStore implements BlobStore {
 	readonly #layout: Layout;
 	readonly #host: Host;
 	readonly #hashing: Hashing;
-	readonly #blobs = new Map<Sha1, BlobInfo>();
+	readonly #blobs: KnownBlobs;
 	readonly #partials = new Set<PartialBlob>();
+	readonly #room = new Room(() => this.freeBytes());
+	readonly #uploads: Uploads;
+	readonly #pins = new Pins();
 	readonly #md5s: LateMd5;
 	/** By SHA-1: a commit, a deletion and a late MD5 of one blob wait for each other. */
 	readonly #changes = new Turns();
-	#bytes = 0;
 
 	constructor(options: {layout: Layout; host: Host; hashing: Hashing; quarantine: QuarantineLimits}) {
 		this.#layout = options.layout;
@@ -100,6 +60,8 @@ export class DiskStore implements BlobStore {
 		this.#hashing = options.hashing;
 		this.quarantined = new Quarantine({layout: options.layout, host: options.host, limits: options.quarantine});
 		this.images = new HeldImages(options);
+		this.#blobs = new KnownBlobs(options.host.metrics);
+		this.#uploads = new Uploads({...options, room: this.#room});
 		this.#md5s = new LateMd5({
 			...options,
 			sizeOf: sha1 => this.#blobs.get(sha1)?.size,
@@ -109,26 +71,29 @@ export class DiskStore implements BlobStore {
 
 	/** Reads what is on the disk, whose folders must be there. Must be over before anything else is called. */
 	async load(): Promise<void> {
-		const folders = (await readdir(this.#layout.blobs)).filter(name => /^[0-9a-f]{2}$/.test(name));
-		const left = folders[Symbol.iterator]();
-		await Promise.all(
-			Array.from({length: scansAtOnce}, async () => {
-				for (const folder of left) {
-					await this.#scanFolder(folder);
-				}
-			}),
-		);
+		await scanBlobs({
+			layout: this.#layout,
+			log: this.#host.log,
+			onBlob: info => {
+				this.#remember(info);
+			},
+			onManifest: (file, where) => this.images.read(file, where),
+		});
+		for (const folder of [this.#layout.published, this.#layout.jobs, this.#layout.uploads]) {
+			await sweepUnfinished(folder);
+		}
+		await this.#uploads.load();
 		await this.images.loadFound();
 		await this.quarantined.sweep();
-		this.#count();
+		this.#blobs.report();
 	}
 
 	get bytes(): number {
-		return this.#bytes;
+		return this.#blobs.bytes;
 	}
 
 	get count(): number {
-		return this.#blobs.size;
+		return this.#blobs.count;
 	}
 
 	stat(sha1: Sha1): BlobInfo | undefined {
@@ -163,16 +128,21 @@ export class DiskStore implements BlobStore {
 			await this.#delete(sha1, info);
 			return undefined;
 		}
-		// Without its info it is as good as half-done: the next who wants it has it verified.
-		this.#forget(info);
-		await rm(this.#layout.info(sha1), {force: true});
+		await this.#changes.take(sha1, async () => {
+			if (this.#blobs.get(sha1) === info) {
+				// Without its info it is as good as half-done: the next who wants it has it verified.
+				this.#blobs.forget(sha1);
+				await rm(this.#layout.info(sha1), {force: true});
+			}
+		});
 		return undefined;
 	}
 
 	list(): Iterable<BlobInfo> {
-		return this.#blobs.values();
+		return this.#blobs.list();
 	}
 
+	/** Pinned ones stay. */
 	delete(sha1: Sha1): Promise<boolean> {
 		return this.#delete(sha1);
 	}
@@ -183,13 +153,13 @@ export class DiskStore implements BlobStore {
 			wanted,
 			file: this.#layout.partial(wanted.key),
 			hashing: this.#hashing,
-			onClose: () => this.#partials.delete(partial),
+			onClose: () => {
+				this.#letGo(partial);
+			},
 		});
 		this.#partials.add(partial);
 		try {
-			if (partial.written < wanted.size) {
-				await this.#checkRoom();
-			}
+			await this.#room.claim(partial, () => wanted.size - partial.written);
 		} catch (error) {
 			await partial.close();
 			if (partial.written === 0) {
@@ -205,26 +175,13 @@ export class DiskStore implements BlobStore {
 		if (!isSha1(sha1) || sha256 === undefined) {
 			throw new MirrorError('a partial without digests cannot become a blob');
 		}
-		const info: BlobInfo = {
-			sha1,
-			sha256,
-			md5: digests.md5,
-			toldMd5,
-			size: partial.written,
-			storedAtMs,
-			changedAtMs: await changedAt(partial.file),
-			source,
-		};
+		const changedAtMs = changedAtOf(await stat(partial.file));
 		await partial.sync();
-		await mkdir(this.#layout.blobFolder(sha1), {recursive: true});
-		await this.#changes.take(sha1, async () => {
-			await this.#writeInfo(info);
-			await rename(partial.file, this.#layout.blob(sha1));
-			await syncFolder(this.#layout.blobFolder(sha1));
-			this.#remember(info);
-		});
-		this.#count();
-		return info;
+		const info: BlobInfo = {
+			...{sha1, sha256, md5: digests.md5, toldMd5},
+			...{size: partial.written, storedAtMs, changedAtMs, source},
+		};
+		return this.#place(partial.file, info);
 	}
 
 	async quarantine(partial: PartialBlob, note: QuarantineNote): Promise<void> {
@@ -234,13 +191,13 @@ export class DiskStore implements BlobStore {
 
 	async discard(partial: PartialBlob): Promise<void> {
 		// It may stay open for its readers for a while, but asks for no more room.
-		this.#partials.delete(partial);
+		this.#letGo(partial);
 		await rm(partial.file, {force: true});
 	}
 
 	/** Keeps the manifest of an image whose file is here beside it. False: it was there, or the file is not. */
 	async keepManifest(image: HeldImage): Promise<boolean> {
-		return this.#blobs.has(image.sha1) && (await this.images.keep(image));
+		return this.#blobs.get(image.sha1) !== undefined && (await this.images.keep(image));
 	}
 
 	/** The image is to be forgotten; its file too, if no other image has it. */
@@ -248,6 +205,91 @@ export class DiskStore implements BlobStore {
 		for (const sha1 of await this.images.drop(uuid)) {
 			await this.delete(sha1);
 		}
+	}
+
+	/** Begins to take in a file, or goes on. Throws NoSpaceError, or RefusedError `Upload` where it is too big. */
+	upload(options: UploadOptions): Promise<Upload> {
+		return this.#uploads.begin(options);
+	}
+
+	/** Makes a whole upload a blob that lasts. If we have that blob already it stays as it is, and the upload goes. */
+	async commitUpload(upload: Upload, {source, storedAtMs, pinnedBy}: UploadOrigin): Promise<BlobInfo> {
+		const {sha1, sha256, md5} = await upload.digests();
+		if (!isSha1(sha1)) {
+			throw new MirrorError('an upload without digests cannot become a blob');
+		}
+		await upload.sync();
+		const changedAtMs = await upload.changedAtMs();
+		const size = upload.written;
+		const info = {sha1, sha256, md5, toldMd5: undefined, size, storedAtMs, changedAtMs, source};
+		const placed = await this.#place(upload.file, info, pinnedBy);
+		await upload.discard();
+		return placed;
+	}
+
+	/**
+	 * Takes over a file of this machine. Throws IntegrityError where it is not what was expected or changes meanwhile,
+	 * UsageError where it is no plain file: then it is where it was.
+	 */
+	importFile(file: string, how: ImportHow, options: ImportOptions = {}): Promise<BlobInfo> {
+		const {source = 'local', pinnedBy} = options;
+		const commit = (upload: Upload): Promise<BlobInfo> =>
+			this.commitUpload(upload, {
+				...{source, storedAtMs: this.#host.clock.now()},
+				...(pinnedBy === undefined ? {} : {pinnedBy}),
+			});
+		return new FileImport({host: this.#host, uploads: this.#uploads, commit, file, how, options}).run();
+	}
+
+	/** Keeps a blob from being deleted while this process runs: whoever has reasons tells them again at the start. */
+	pin(sha1: Sha1, by: string): void {
+		this.#pins.add(sha1, by);
+	}
+
+	unpin(sha1: Sha1, by: string): void {
+		this.#pins.remove(sha1, by);
+	}
+
+	isPinned(sha1: Sha1): boolean {
+		return this.#pins.has(sha1);
+	}
+
+	/** Unpins, and deletes the blob unless somebody else has pinned it or an image that is held has it. */
+	async release(sha1: Sha1, by: string): Promise<boolean> {
+		this.#pins.remove(sha1, by);
+		return !this.images.needed().has(sha1) && (await this.#delete(sha1));
+	}
+
+	/** Deletes blobs of our own that a crash left without their image: once, when all that is needed is pinned. */
+	async sweepOrphans(): Promise<readonly Sha1[]> {
+		const orphans: Sha1[] = [];
+		const needed = this.images.needed();
+		for (const {sha1, source} of [...this.#blobs.list()]) {
+			if (source === 'local' && !needed.has(sha1) && (await this.#delete(sha1))) {
+				orphans.push(sha1);
+			}
+		}
+		return orphans;
+	}
+
+	/** Writes a small file whole or not at all, so that it lasts. */
+	async writeRecord(file: string, content: string | Uint8Array): Promise<void> {
+		await writeRecord(file, content);
+	}
+
+	/** So that it stays away. */
+	async removeRecord(file: string): Promise<void> {
+		await removeRecord(file);
+	}
+
+	/** `undefined`: there is none. */
+	async readRecord(file: string): Promise<string | undefined> {
+		return readRecord(file);
+	}
+
+	/** The names of the files in a folder, sorted, without what a crash left half-written. */
+	async listFolder(folder: string): Promise<readonly string[]> {
+		return listFolder(folder);
 	}
 
 	async freeBytes(): Promise<number | undefined> {
@@ -265,7 +307,7 @@ export class DiskStore implements BlobStore {
 	}
 
 	async updateMetrics(): Promise<void> {
-		this.#count();
+		this.#blobs.report();
 		const free = await this.freeBytes();
 		if (free !== undefined) {
 			this.#host.metrics.storeFreeBytes.set(free);
@@ -275,6 +317,7 @@ export class DiskStore implements BlobStore {
 	async close(): Promise<void> {
 		this.#md5s.stop();
 		await Promise.all([...this.#partials].map(partial => partial.close()));
+		await this.#uploads.close();
 	}
 
 	/** A file without its info (put there by hand, or by a crash): as good as half-done, so it is verified like one. */
@@ -284,122 +327,85 @@ export class DiskStore implements BlobStore {
 			return;
 		}
 		await this.#changes.take(sha1, async () => {
-			if (!this.#blobs.has(sha1)) {
+			if (this.#blobs.get(sha1) === undefined) {
 				await rename(this.#layout.blob(sha1), this.#layout.partial(wanted.key)).catch(() => undefined);
 			}
 		});
 	}
 
-	/** Counts what every partial still needs against what the disk has. */
-	async #checkRoom(): Promise<void> {
-		const free = await this.freeBytes();
-		if (free === undefined) {
-			return;
-		}
-		let needed = 0;
-		for (const partial of this.#partials) {
-			needed += Math.max(0, partial.wanted.size - partial.written);
-		}
-		if (needed > free) {
-			throw new NoSpaceError(`the disk has ${free} bytes left, ${needed} are needed for what is on its way`);
-		}
+	/** It needs no more room. */
+	#letGo(partial: PartialBlob): void {
+		this.#room.release(partial);
+		this.#partials.delete(partial);
 	}
 
-	async #scanFolder(folder: string): Promise<void> {
-		const names = await readdir(path.join(this.#layout.blobs, folder));
-		for (const name of names.filter(isSha1)) {
-			const info = await this.#readInfo(name);
-			if (info !== undefined) {
-				this.#remember(info);
-			}
-		}
-		for (const name of names) {
-			await this.#scanBeside(path.join(this.#layout.blobs, folder, name), name);
-		}
-	}
-
-	/** What lies beside blobs: manifests are read, what belongs to no blob goes. */
-	async #scanBeside(file: string, name: string): Promise<void> {
-		const [sha1 = '', ...rest] = name.split('.');
-		if (!isSha1(sha1) || rest.length === 0) {
-			return;
-		}
-		const info = this.#blobs.get(sha1);
-		if (name.endsWith('.new') || (name.endsWith('.info') && info === undefined)) {
-			await rm(file, {force: true});
-			return;
-		}
-		const [uuid, index] = rest;
-		if (info !== undefined && isUuid(uuid) && name.endsWith('.json')) {
-			const number = index === 'json' ? 0 : Number(index);
-			await this.images.read(file, {sha1, index: number, source: info.source});
-		}
-	}
-
-	/** `undefined`: there is none, or the blob is not as it tells. */
-	async #readInfo(sha1: Sha1): Promise<BlobInfo | undefined> {
+	/** Puts a verified and synced file in its place, so that it lasts. Throws NoSpaceError where the disk refuses. */
+	async #place(file: string, info: BlobInfo, pinnedBy?: string): Promise<BlobInfo> {
 		try {
-			const {size} = await stat(this.#layout.blob(sha1));
-			const info = JSON.parse(await readFile(this.#layout.info(sha1), 'utf8')) as BlobInfo & {storedAt: string};
-			if (info.size !== size || info.sha1 !== sha1) {
-				this.#host.log.error(
-					{sha1, size, expected: info.size},
-					'a stored file is not as it was stored; it will be verified again',
-				);
-				return undefined;
-			}
-			const {sha256, md5, toldMd5, changedAtMs, source} = info;
-			return {sha1, sha256, md5, toldMd5, changedAtMs, size, storedAtMs: Date.parse(info.storedAt) || 0, source};
+			return await this.#changes.take(info.sha1, async () => {
+				const placed = await this.#placeOrKeep(file, info);
+				if (pinnedBy !== undefined) {
+					this.#pins.add(info.sha1, pinnedBy);
+				}
+				return placed;
+			});
 		} catch (error) {
-			this.#host.log.warn(
-				{sha1, problem: describe(error)},
-				'a stored file has no readable info; it will be verified again',
-			);
-			return undefined;
+			throw new NoSpaceError(`${file} could not be put in its place: ${describe(error)}`, {cause: error});
 		}
 	}
 
-	async #writeInfo(info: BlobInfo): Promise<void> {
-		const {storedAtMs, ...rest} = info;
-		const content = JSON.stringify({...rest, storedAt: new Date(storedAtMs).toISOString()}, null, 2);
-		await writeWhole(this.#layout.info(info.sha1), `${content}\n`);
+	/** Where we have that blob already, the file goes instead. */
+	async #placeOrKeep(file: string, info: BlobInfo): Promise<BlobInfo> {
+		const {sha1, md5} = info;
+		const folder = this.#layout.blobFolder(sha1);
+		const before = this.#blobs.get(sha1);
+		const found = before && (await stat(this.#layout.blob(sha1)).catch(() => undefined));
+		if (before !== undefined && found !== undefined && isAsStored(before, found)) {
+			const kept = before.md5 === undefined && md5 !== undefined ? {...before, md5} : before;
+			if (kept !== before) {
+				await writeInfo(this.#layout, kept);
+				this.#remember(kept);
+			}
+			await rm(file, {force: true});
+			return kept;
+		}
+		if ((await mkdir(folder, {recursive: true})) !== undefined) {
+			await syncFolder(this.#layout.blobs);
+		}
+		await writeInfo(this.#layout, info);
+		try {
+			await rename(file, this.#layout.blob(sha1));
+		} catch (error) {
+			await rm(this.#layout.info(sha1), {force: true});
+			throw error;
+		}
+		this.#remember(info);
+		await syncFolder(folder);
+		return info;
 	}
 
-	/** False: there is none, or not `only` this one any more. */
+	/** False: there is none, or not `only` this one any more, or it is pinned. */
 	#delete(sha1: Sha1, only?: BlobInfo): Promise<boolean> {
 		return this.#changes.take(sha1, async () => {
 			const info = this.#blobs.get(sha1);
-			if (info === undefined || (only !== undefined && only !== info)) {
+			// Pins are for blobs that are there: `only` is given where the file is not.
+			if (info === undefined || (only === undefined ? this.#pins.has(sha1) : only !== info)) {
 				return false;
 			}
-			this.#forget(info);
-			// The info first: a blob without one is not served after a crash in between.
-			await rm(this.#layout.info(sha1), {force: true});
+			this.#blobs.forget(sha1);
+			// An info without its blob is cleared away after a crash in between; the other way round nobody would.
 			await rm(this.#layout.blob(sha1), {force: true});
+			await rm(this.#layout.info(sha1), {force: true});
 			await this.images.blobGone(sha1);
 			return true;
 		});
 	}
 
 	#remember(info: BlobInfo): void {
-		const before = this.#blobs.get(info.sha1);
-		this.#bytes += info.size - (before?.size ?? 0);
-		this.#blobs.set(info.sha1, info);
+		this.#blobs.set(info);
 		if (info.md5 === undefined) {
 			this.#md5s.add(info.sha1);
 		}
-	}
-
-	#forget(info: BlobInfo): void {
-		if (this.#blobs.delete(info.sha1)) {
-			this.#bytes -= info.size;
-		}
-		this.#count();
-	}
-
-	#count(): void {
-		this.#host.metrics.storeBytes.set(this.#bytes);
-		this.#host.metrics.storeBlobs.set(this.#blobs.size);
 	}
 
 	async #setMd5(sha1: Sha1, md5: string): Promise<void> {
@@ -407,7 +413,7 @@ export class DiskStore implements BlobStore {
 			const info = this.#blobs.get(sha1);
 			if (info !== undefined) {
 				this.#remember({...info, md5});
-				await this.#writeInfo({...info, md5});
+				await writeInfo(this.#layout, {...info, md5});
 			}
 		});
 	}

@@ -91,3 +91,44 @@ test('the end of an old thread is not held against the jobs of the new one', asy
 	t.is((await next).sha1, createHash('sha1').update('abc').digest('hex'));
 	await hashing.close();
 });
+
+test('whoever asks hears how far the thread is, and can wait for it', async t => {
+	const hashing = new Hashing();
+	t.teardown(() => hashing.close());
+	const file = path.join(await tempDir(t), 'file');
+	const {bytes, md5} = makeImage({size: 20_000_000});
+	await writeFile(file, bytes);
+	const told: number[] = [];
+	const hash = hashing.follow(file, ['md5'], {aside: true, onDone: done => told.push(done)});
+	await hash.within(0);
+	t.deepEqual(told, []);
+	hash.advance(12_000_000);
+	await hash.within(4_000_000);
+	t.true((told.at(-1) ?? 0) >= 8_000_000);
+	hash.advance(20_000_000);
+	await hash.within(0);
+	t.is(told.at(-1), 20_000_000);
+	t.deepEqual(await hash.digests(20_000_000), {md5});
+	await hash.within(0);
+});
+
+test('nobody waits for a thread that is gone, nor for a file that nobody wants', async t => {
+	const hashing = new Hashing();
+	const file = path.join(await tempDir(t), 'file');
+	await writeFile(file, 'abc');
+	const follow = (): ReturnType<Hashing['follow']> => hashing.follow(file, ['sha1'], {onDone: () => undefined});
+	// Told of more than there is, so that it never gets there.
+	const failing = follow();
+	failing.advance(5_000_000);
+	await failing.within(0);
+	await t.throwsAsync(failing.digests(5_000_000), {message: /ends at 3/});
+	const unwanted = follow();
+	unwanted.advance(5_000_000);
+	const within = unwanted.within(0);
+	unwanted.abandon();
+	await within;
+	const orphaned = follow();
+	orphaned.advance(5_000_000);
+	await Promise.all([orphaned.within(0), hashing.close()]);
+	await t.throwsAsync(orphaned.digests(3));
+});

@@ -24,6 +24,8 @@ export interface StoreRig {
 	fetch(image: TestImage, suppliers: readonly Supplier[], range?: {start?: number; end?: number}): Promise<Buffer>;
 	/** Resolves when no transfer runs any more. */
 	idle(): Promise<void>;
+	/** The threads that hash end; the next file has new ones. */
+	endHashing(): Promise<void>;
 	close(): Promise<void>;
 }
 
@@ -72,6 +74,7 @@ export async function startStore(
 				await new Promise(resolve => setImmediate(resolve));
 			}
 		},
+		endHashing: () => hashing.close(),
 		close,
 	};
 }

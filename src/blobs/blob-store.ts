@@ -1,0 +1,35 @@
+/**
+ * What transfers and those who read files need of the store. `DiskStore` is it; tests bring others.
+ */
+import type {FileHandle} from 'node:fs/promises';
+import type {Sha1} from '../image/manifest.js';
+import type {BlobInfo} from './blob-info.js';
+import type {Digests} from './hashing.js';
+import type {PartialBlob, Wanted} from './partial.js';
+import type {QuarantineNote} from './quarantine.js';
+
+/** Where a blob's bytes came from. */
+export interface BlobOrigin {
+	readonly source: string;
+	/** The Content-MD5 that came with them. */
+	readonly toldMd5: string | undefined;
+	/** When they were all there. */
+	readonly storedAtMs: number;
+}
+
+export interface BlobStore {
+	/** `undefined`: surely absent. */
+	stat(sha1: Sha1): BlobInfo | undefined;
+	/** The handle stays readable even if the blob is deleted meanwhile. */
+	open(sha1: Sha1): Promise<FileHandle | undefined>;
+	list(): Iterable<BlobInfo>;
+	delete(sha1: Sha1): Promise<boolean>;
+	/** Takes up what an earlier attempt left, or begins. Throws NoSpaceError where the disk has no room for all of it. */
+	partial(wanted: Wanted): Promise<PartialBlob>;
+	/** Makes a verified partial a blob. The partial stays readable and must still be closed. */
+	commit(partial: PartialBlob, digests: Digests, origin: BlobOrigin): Promise<BlobInfo>;
+	/** Moves a wrong partial aside; it is empty afterwards. */
+	quarantine(partial: PartialBlob, note: QuarantineNote): Promise<void>;
+	/** Deletes what a transfer had written so far: there is no room to go on. */
+	discard(partial: PartialBlob): Promise<void>;
+}

@@ -1,0 +1,57 @@
+/**
+ * Files that grow: opening one where it may be there already, and appending to it. Partials and uploads use it.
+ */
+import {mkdir, open, type FileHandle} from 'node:fs/promises';
+import path from 'node:path';
+import {NoSpaceError, describe} from '../errors.js';
+
+/** Opens for reading and writing. What is there stays. */
+export async function openGrowing(file: string): Promise<FileHandle> {
+	try {
+		return await open(file, 'r+').catch((error: unknown) => {
+			if ((error as NodeJS.ErrnoException).code !== 'ENOENT') {
+				throw error;
+			}
+			// Somebody may have cleared away the folder.
+			return mkdir(path.dirname(file), {recursive: true}).then(() => open(file, 'wx+'));
+		});
+	} catch (error) {
+		throw new NoSpaceError(`${file} cannot be written: ${describe(error)}`, {cause: error});
+	}
+}
+
+/** Writes all of `chunks` at `position`. `onWritten` is told of each part that got there, also where the rest does not. */
+export async function writeAll(
+	handle: FileHandle,
+	chunks: readonly Buffer[],
+	position: number,
+	onWritten: (bytes: number) => void,
+): Promise<void> {
+	let rest = chunks;
+	let at = position;
+	while (rest.length > 0) {
+		const {bytesWritten} = await handle.writev(rest as Buffer[], at);
+		at += bytesWritten;
+		onWritten(bytesWritten);
+		rest = dropBytes(rest, bytesWritten);
+	}
+}
+
+export function sumOf(chunks: readonly Buffer[]): number {
+	return chunks.reduce((bytes, chunk) => bytes + chunk.length, 0);
+}
+
+function dropBytes(chunks: readonly Buffer[], bytes: number): readonly Buffer[] {
+	let left = bytes;
+	let first = 0;
+	for (const chunk of chunks) {
+		if (left < chunk.length) {
+			break;
+		}
+		left -= chunk.length;
+		first++;
+	}
+	const rest = chunks.slice(first);
+	const [head, ...tail] = rest;
+	return head === undefined ? [] : [head.subarray(left), ...tail];
+}
