@@ -1,0 +1,98 @@
+/**
+ * Where a request comes from, and what anybody from there may do without a login.
+ *
+ * Headers about forwarding are believed of configured proxies only. A request that has any of them from somebody else
+ * has passed a proxy that nobody told us of: its sender could be anywhere, so no network's rights are theirs.
+ */
+import type {IncomingHttpHeaders} from 'node:http';
+import {withImplied, type Right} from './caller.js';
+import {forwardedHops, isForwarded, type Hops} from './forwarded.js';
+import {Networks, plainAddress, unixAddress} from './networks.js';
+
+export interface OriginSettings {
+	/** What everybody may. */
+	readonly anonymous: readonly Right[];
+	/** What callers from there may besides, each network by itself. */
+	readonly networks: readonly {readonly cidrs: readonly string[]; readonly may: readonly Right[]}[];
+	readonly trustedProxies: readonly string[];
+}
+
+export interface Origin {
+	/** The client's, or of the nearest proxy that we cannot see behind. */
+	readonly address: string;
+	/** Without a login. */
+	readonly rights: ReadonlySet<Right>;
+}
+
+interface Peer {
+	readonly kind: 'tcp' | 'unix';
+	readonly address: string | undefined;
+}
+
+const mostKnown = 5000;
+
+export class Origins {
+	readonly #anonymous: readonly Right[];
+	readonly #networks: readonly {readonly networks: Networks; readonly may: readonly Right[]}[];
+	readonly #trusted: Networks;
+	readonly #outside: ReadonlySet<Right>;
+	/** By address as the socket has it: looking at networks costs more than answering many a request. */
+	readonly #direct = new Map<string, Origin>();
+
+	constructor({anonymous, networks, trustedProxies}: OriginSettings) {
+		this.#anonymous = anonymous;
+		this.#networks = networks.map(({cidrs, may}) => ({networks: new Networks(cidrs), may}));
+		this.#trusted = new Networks(trustedProxies);
+		this.#outside = withImplied(anonymous);
+	}
+
+	/** `peer` is who the connection is from. */
+	of(peer: Peer, headers: IncomingHttpHeaders): Origin {
+		if (!isForwarded(headers)) {
+			return this.#directly(peer);
+		}
+		const nearest = nearestOf(peer);
+		if (!this.#trusted.has(nearest)) {
+			return {address: nearest, rights: this.#outside};
+		}
+		const [address, ...others] = forwardedHops(headers).map(hops => this.#client(hops));
+		// A proxy writes one of the headers and lets through what the client made up of the others.
+		if (address === undefined || others.some(other => other !== address)) {
+			return {address: nearest, rights: this.#outside};
+		}
+		return this.#inside(address);
+	}
+
+	#directly(peer: Peer): Origin {
+		const key = peer.kind === 'unix' ? unixAddress : (peer.address ?? '');
+		const known = this.#direct.get(key);
+		if (known !== undefined) {
+			return known;
+		}
+		const origin = this.#inside(nearestOf(peer));
+		if (this.#direct.size >= mostKnown) {
+			this.#direct.clear();
+		}
+		this.#direct.set(key, origin);
+		return origin;
+	}
+
+	/** The last hop that is no proxy of ours; the first one if all are. */
+	#client(hops: Hops): string | undefined {
+		for (const hop of hops.toReversed()) {
+			if (hop === undefined || !this.#trusted.has(hop)) {
+				return hop;
+			}
+		}
+		return hops[0];
+	}
+
+	#inside(address: string): Origin {
+		const given = this.#networks.filter(({networks}) => networks.has(address)).flatMap(({may}) => may);
+		return {address, rights: given.length === 0 ? this.#outside : withImplied([...this.#anonymous, ...given])};
+	}
+}
+
+function nearestOf({kind, address}: Peer): string {
+	return kind === 'unix' ? unixAddress : (plainAddress(address ?? '') ?? address ?? 'unknown');
+}
