@@ -10,10 +10,14 @@ import {written} from './config/show.js';
 import type {Config} from './config/types.js';
 
 export type {
+	AccessConfig,
+	ChannelConfig,
 	Config,
 	ImageFilter,
 	ListenConfig,
 	ProxyEnvironment,
+	RightConfig,
+	ServerMode,
 	SourceConfig,
 	SourceType,
 	TlsConfig,

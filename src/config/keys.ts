@@ -4,7 +4,9 @@
  * The defaults make a mirror of the public image servers that does something useful on loopback with nothing
  * configured.
  */
+import {access} from './access.js';
 import {listener} from './addresses.js';
+import {channels} from './channels.js';
 import {alwaysMs, choice, count, duration, list, path, size, text, optional, type Kind} from './kinds.js';
 import {field, section, type Fields} from './section.js';
 import {longestTimeoutMs, sharedSection, sourceList, type SourceDefaults} from './source.js';
@@ -63,6 +65,13 @@ const http = section({
 		'How long a client may take nothing of an answer before it is cut off; "never": it may for ever.',
 		['idleTimeout', 'sendTimeout'],
 	),
+	uploadIdleTimeout: field(
+		'uploadIdleTimeoutMs',
+		duration({most: longestTimeoutMs, words: {never: 0}}),
+		'5m',
+		'How long a client may send nothing in the middle of an upload before it is cut off; "never": it may for ever.',
+		['uploadTimeout', 'bodyTimeout'],
+	),
 	maxHeaderSize: field(
 		'maxHeaderBytes',
 		size({least: 4096, most: 1024 * 1024}),
@@ -77,6 +86,28 @@ const urnPart = text('a word without ":"', {pattern: /^[\w.-]{1,64}$/});
 const datasets = section({
 	cloudName: field('cloudName', urnPart, 'sdc', 'First part of the URN of an image that has none.', ['cloud']),
 	creatorName: field('creatorName', urnPart, 'sdc', 'Second part of it.', ['creator', 'vendor']),
+});
+
+const publish = section({
+	maxFileSize: field('maxFileBytes', size({least: 1}), '20 GiB', 'How large the file of an image may be.', [
+		'maxSize',
+		'maxUpload',
+		'limit',
+	]),
+	resumableFor: field(
+		'resumableForMs',
+		duration({least: 60_000}),
+		'7d',
+		'How long the part of an upload that has arrived waits for the rest.',
+		['keepUploads', 'uploadTtl'],
+	),
+	dropFolder: field(
+		'dropFolder',
+		optional(path),
+		null,
+		'A folder: images that are put there, manifest and file, are published. null for none.',
+		['drop', 'inbox', 'watch', 'folder'],
+	),
 });
 
 const defaultsKind: Kind<unknown> = {
@@ -132,6 +163,26 @@ export const configFields = {
 		['shutdownTimeout', 'gracePeriod'],
 	),
 	datasets: field('datasets', datasets, {}, 'The DSAPI side.', ['dsapi']),
+	access: field('access', access, {}, 'Who may do what, besides those that "imgmirror user" lets in.', [
+		'auth',
+		'authentication',
+		'authorization',
+		'security',
+	]),
+	mode: field(
+		'mode',
+		choice(['any', 'public', 'private']),
+		'any',
+		'Which images are published here: "any", or only those with "public" true ("public") or false ("private").',
+	),
+	channels: field(
+		'channels',
+		channels,
+		[],
+		'Channels of our own images: objects with name, description and, at one of them, "default": true. [] for none.',
+		['channel'],
+	),
+	publish: field('publish', publish, {}, 'Our own images.', ['publishing', 'upload', 'uploads']),
 } as const satisfies Fields;
 
 const {
@@ -140,6 +191,10 @@ const {
 	http: httpField,
 	drainTimeout,
 	datasets: dsapi,
+	access: accessField,
+	mode,
+	channels: channelsField,
+	publish: publishField,
 	...first
 } = configFields;
 
@@ -158,6 +213,10 @@ export const fileFields = {
 	http: httpField,
 	drainTimeout,
 	datasets: dsapi,
+	access: accessField,
+	mode,
+	channels: channelsField,
+	publish: publishField,
 } as const satisfies Fields;
 
 /** The same with sources that lack a key having it from `defaults`. */

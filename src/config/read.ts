@@ -73,7 +73,7 @@ function toConfig(
 	environment: ProxyEnvironment,
 ): Config {
 	const {data, listen, basePath, publicUrl, log, drainTimeoutMs, sources} = settings;
-	const {transfers, quarantine, http, datasets} = settings;
+	const {transfers, quarantine, http, datasets, access, mode, channels, publish} = settings;
 	return {
 		file,
 		data,
@@ -87,6 +87,10 @@ function toConfig(
 		quarantine,
 		http,
 		datasets,
+		access,
+		mode,
+		channels,
+		publish,
 		environment,
 	};
 }

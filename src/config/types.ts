@@ -88,6 +88,34 @@ export interface SourceConfig {
 	readonly vanished: Vanished;
 }
 
+/** As `access/caller.ts` explains them. */
+export type RightConfig = 'read' | 'private' | 'publish' | 'operate';
+
+export interface AccessConfig {
+	/** What everybody may without a login. */
+	readonly anonymous: readonly RightConfig[];
+	/** What callers from some networks may besides; `unix` is one, too. */
+	readonly networks: readonly {readonly cidrs: readonly string[]; readonly may: readonly RightConfig[]}[];
+	/** Networks whose headers about forwarding are believed. */
+	readonly trustedProxies: readonly string[];
+	/** SSH public keys by user. */
+	readonly authKeys: Readonly<Record<string, readonly string[]>>;
+	/** What users may of whom nothing but keys is known. */
+	readonly keyUsersMay: readonly RightConfig[];
+	/** Hashes of passwords by user: bcrypt or scrypt. */
+	readonly users: Readonly<Record<string, {readonly password: string; readonly may: readonly RightConfig[]}>>;
+	/** Host names, `host:port` or networks that clients may name although they are private. In lower case. */
+	readonly fetchFrom: readonly string[];
+}
+
+export interface ChannelConfig {
+	readonly name: string;
+	readonly description: string;
+	readonly default?: true;
+}
+
+export type ServerMode = 'any' | 'public' | 'private';
+
 export interface ProxyEnvironment {
 	readonly httpProxy: string | undefined;
 	readonly httpsProxy: string | undefined;
@@ -119,6 +147,8 @@ export interface Config {
 		readonly headersTimeoutMs: number;
 		/** How long an idle connection is kept. */
 		readonly keepAliveTimeoutMs: number;
+		/** How long a client may send nothing of a request's body before it is cut off; 0: for ever. */
+		readonly uploadIdleTimeoutMs: number;
 		/** How long a client may take nothing of a response before it is cut off; 0: for ever. */
 		readonly clientIdleTimeoutMs: number;
 		readonly maxHeaderBytes: number;
@@ -127,6 +157,18 @@ export interface Config {
 		/** For URNs of images that have none. */
 		readonly cloudName: string;
 		readonly creatorName: string;
+	};
+	readonly access: AccessConfig;
+	/** Which images are taken: of both kinds, or only `public: true` or `public: false`. */
+	readonly mode: ServerMode;
+	/** Of our own images; empty: none. In order, at most one is the default. */
+	readonly channels: readonly ChannelConfig[];
+	readonly publish: {
+		readonly maxFileBytes: number;
+		/** How long an upload that can be resumed is kept while nobody goes on with it. */
+		readonly resumableForMs: number;
+		/** Whatever is put there is published. */
+		readonly dropFolder: string | undefined;
 	};
 	/** What the environment says about proxies; each with a scheme, `undefined` where nothing is said. */
 	readonly environment: ProxyEnvironment;
