@@ -65,8 +65,14 @@ export function isPrivateAddress(address: string): boolean {
 	return family !== 0 && blocked.check(bare, family === 4 ? 'ipv4' : 'ipv6');
 }
 
-/** A name lookup that knows no private addresses. Literal addresses are never looked up: check those before. */
-export function publicLookup(resolve: LookupFunction = systemLookup): LookupFunction {
+/**
+ * A name lookup that knows no private addresses (or none of those that `isRefused` names). Literal addresses are never
+ * looked up: check those before.
+ */
+export function publicLookup(
+	resolve: LookupFunction = systemLookup,
+	isRefused: (address: string) => boolean = isPrivateAddress,
+): LookupFunction {
 	return (hostname, options, callback) => {
 		resolve(hostname, {...options, all: true}, (error, found) => {
 			if (error) {
@@ -75,7 +81,7 @@ export function publicLookup(resolve: LookupFunction = systemLookup): LookupFunc
 			}
 			const addresses: readonly LookupAddress[] =
 				typeof found === 'string' ? [{address: found, family: isIP(found)}] : found;
-			const open = addresses.filter(({address}) => !isPrivateAddress(address));
+			const open = addresses.filter(({address}) => !isRefused(address));
 			const [first] = open;
 			if (first === undefined) {
 				callback(new PrivateAddressError(hostname), '');

@@ -43,7 +43,7 @@ export function problemOf(error: unknown, timeouts: Timeouts): string {
 			case 'EAI_AGAIN':
 				return 'has a host name that cannot be resolved';
 			case 'EPRIVATE':
-				return 'is at a private address, where redirects must not lead';
+				return 'is at a private address, where others must not lead us';
 			case 'ECONNRESET':
 			case 'EPIPE':
 			case 'UND_ERR_SOCKET':

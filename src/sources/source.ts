@@ -100,3 +100,18 @@ export interface SourceHealth {
 	readonly marks: number;
 	readonly lastMark: string | undefined;
 }
+
+/** Servers that a client names, for the imports and uploads that fetch by themselves. */
+export interface RemoteServers {
+	/**
+	 * Another image server: `http(s)://…[?channel=X]`, or the name of a configured source. Throws
+	 * InvalidParameterError for anything else, and SourceUnavailableError for an address where no client may send us.
+	 * To be closed afterwards; that does a configured one no harm.
+	 */
+	open(source: string): Source;
+	/**
+	 * One https URL, without redirects. Throws InvalidParameterError for what is none, SourceUnavailableError for all
+	 * but a file that begins to come.
+	 */
+	fetch(url: string, ask: Ask): Promise<FileBody>;
+}

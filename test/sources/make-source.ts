@@ -42,7 +42,7 @@ const transportSettings: TransportSettings = {
 	instanceId: 'mirror-under-test',
 };
 
-const sourceSettings: Omit<SourceSettings, 'urls'> = {
+export const sourceSettings: Omit<SourceSettings, 'urls'> = {
 	name: 'upstream',
 	type: 'imgapi',
 	channel: undefined,
