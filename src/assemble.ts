@@ -11,16 +11,19 @@ import {Hashing} from './blobs/hashing.js';
 import {Layout, prepareLayout} from './blobs/layout.js';
 import {DataLock} from './blobs/lock.js';
 import {DiskStore} from './blobs/store.js';
-import {Catalog, type CatalogSource} from './catalog/catalog.js';
+import {controlListener} from './assemble-control.js';
+import {Publishing} from './assemble-publishing.js';
+import {SourceSet} from './assemble-sources.js';
+import {Catalog} from './catalog/catalog.js';
+import {localName} from './catalog/local-images.js';
 import {Memory} from './catalog/memory.js';
-import type {Config, SourceConfig} from './config.js';
+import type {Config} from './config.js';
 import {asError} from './errors.js';
 import {Metrics, createLogger, systemClock, type Host} from './host.js';
-import {startHttp, type HttpFront, type HttpSettings} from './http/server.js';
+import {startHttp, type HttpFront, type HttpSettings, type ListenOptions} from './http/server.js';
 import {Mirror} from './mirror.js';
-import {createFilter} from './sources/filter.js';
-import {openSource} from './sources/open-source.js';
-import type {HealthySource} from './sources/source.js';
+
+export {controlSocket, isRunning} from './assemble-control.js';
 
 export interface AssembleOptions {
 	readonly version: string;
@@ -85,12 +88,25 @@ async function build(
 	undo.push(() => memory.close());
 
 	const instanceId = randomUUID();
-	const sources = new SourceSet({host, userAgent: `imgmirror/${version}`, instanceId});
+	const userAgent = `imgmirror/${version}`;
+	const sources = new SourceSet({host, userAgent, instanceId});
 	undo.push(() => sources.close());
+	const planned = sources.plan(config).use();
+	const publishing: Publishing = new Publishing(config, {
+		...{host, layout, store, sources, userAgent, instanceId},
+		upstream: {
+			async find(uuid, ask) {
+				const found = await catalog.find(uuid, ask);
+				return found.source === localName ? undefined : found;
+			},
+		},
+		changed: () => catalog.localChanged(),
+	});
 	const catalog: Catalog = new Catalog({
 		host,
 		memory,
-		sources: sources.plan(config).use(),
+		sources: planned,
+		local: publishing.publisher,
 		held: {
 			list: () => store.images.list(),
 			onDrop: manifest => {
@@ -106,18 +122,29 @@ async function build(
 		},
 		instanceId,
 	});
+	await publishing.load();
+	undo.push(() => publishing.stop());
 	await catalog.start();
 	undo.push(() => catalog.stop());
 	const flights = new Flights({store, host, limits: flightLimits(config)});
 	undo.push(() => flights.suspend());
-	const mirror = new Mirror({host, version, catalog, store, flights});
-	const front = await startHttp({mirror, host, version, instanceId, listen: config.listen, ...httpSettings(config)});
+	const {publisher: publish, access} = publishing;
+	const mirror = new Mirror({host, version, catalog, store, flights, publish});
+	const control = await controlListener(config.data);
+	const front = await startHttp({
+		...{mirror, access, host, version, instanceId},
+		listen: [...config.listen, control],
+		...httpSettings(config),
+	});
 	undo.push(() => front.stop({drainMs: 0}));
-	const housekeeping = startHousekeeping({host, mirror, store});
+	const housekeeping = startHousekeeping({host, mirror, store, publishing});
 	undo.push(housekeeping);
 	return new Running({
 		config,
-		parts: {host, store, memory, catalog, flights, mirror, front, sources, hashing, lock, housekeeping},
+		parts: {
+			...{host, store, memory, catalog, flights, mirror, front, control, sources, publishing},
+			...{hashing, lock, housekeeping},
+		},
 	});
 }
 
@@ -129,7 +156,9 @@ interface Parts {
 	readonly flights: Flights;
 	readonly mirror: Mirror;
 	readonly front: HttpFront;
+	readonly control: ListenOptions;
 	readonly sources: SourceSet;
+	readonly publishing: Publishing;
 	readonly hashing: Hashing;
 	readonly lock: DataLock;
 	readonly housekeeping: () => void;
@@ -154,16 +183,17 @@ class Running implements RunningMirror {
 	}
 
 	async reload(config: Config): Promise<readonly string[]> {
-		const {host, front, catalog, sources, flights, store} = this.#parts;
+		const {host, front, control, catalog, sources, publishing, flights, store} = this.#parts;
 		// What may fail comes first: neither a key that cannot be read nor a port that is taken changes anything.
 		const planned = sources.plan(config);
 		try {
-			await front.setListeners(config.listen);
+			await front.setListeners([...config.listen, control]);
 		} catch (error) {
 			planned.discard();
 			throw error;
 		}
 		await catalog.setSources(planned.use());
+		await publishing.configure(config);
 		front.setOptions(httpSettings(config));
 		flights.setLimits(flightLimits(config));
 		store.quarantined.setLimits(config.quarantine);
@@ -179,11 +209,13 @@ class Running implements RunningMirror {
 	}
 
 	async #stop(): Promise<void> {
-		const {mirror, front, flights, catalog, store, memory, sources, hashing, lock, housekeeping} = this.#parts;
+		const {mirror, front, flights, catalog, publishing, store, memory, sources, hashing, lock, housekeeping} =
+			this.#parts;
 		mirror.announceStop();
 		housekeeping();
 		await runAll([
 			() => front.stop({drainMs: this.#config.drainTimeoutMs}),
+			() => publishing.stop(),
 			() => flights.suspend(),
 			() => catalog.stop(),
 			() => sources.close(),
@@ -208,75 +240,6 @@ async function runAll(steps: readonly (() => Promise<void> | void)[]): Promise<v
 	if (failures.length > 0) {
 		throw failures.length === 1 ? asError(failures[0]) : new AggregateError(failures, 'several parts failed');
 	}
-}
-
-interface OpenSource {
-	readonly settings: SourceConfig;
-	readonly source: HealthySource;
-}
-
-/** The sources that are open. One whose settings do not change stays the same object across a reload. */
-class SourceSet {
-	readonly #deps: {readonly host: Host; readonly userAgent: string; readonly instanceId: string};
-	#open: ReadonlyMap<string, OpenSource> = new Map();
-
-	constructor(deps: {host: Host; userAgent: string; instanceId: string}) {
-		this.#deps = deps;
-	}
-
-	/** Opens what is new. Nothing else changes until `use`. Throws ConfigError where a file cannot be read. */
-	plan(config: Config): {use(): readonly CatalogSource[]; discard(): void} {
-		const {environment} = config;
-		const before = this.#open;
-		const next = new Map<string, OpenSource>();
-		for (const settings of config.sources) {
-			const open = before.get(settings.name);
-			const same = open !== undefined && isDeepStrictEqual(open.settings, settings) && !hasFiles(settings);
-			next.set(settings.name, same ? open : {settings, source: openSource(settings, {...this.#deps, environment})});
-		}
-		return {
-			use: () => {
-				this.#open = next;
-				closeAllBut(before, next);
-				return [...next.values()].map(catalogSource);
-			},
-			discard: () => {
-				closeAllBut(next, before);
-			},
-		};
-	}
-
-	async close(): Promise<void> {
-		await Promise.all([...this.#open.values()].map(({source}) => source.close()));
-	}
-}
-
-/** A transfer under way keeps its connection until it ends: nobody waits for that here. */
-function closeAllBut(sources: ReadonlyMap<string, OpenSource>, kept: ReadonlyMap<string, OpenSource>): void {
-	for (const [name, {source}] of sources) {
-		if (kept.get(name)?.source !== source) {
-			void source.close().catch(() => undefined);
-		}
-	}
-}
-
-function catalogSource({settings, source}: OpenSource): CatalogSource {
-	return {
-		source,
-		listTtlMs: settings.listTtlMs,
-		imageTtlMs: settings.imageTtlMs,
-		missingTtlMs: settings.missingTtlMs,
-		keepForMs: settings.keepForMs,
-		vanished: settings.vanished,
-		matches: createFilter(settings.include, settings.exclude),
-		health: () => source.health(),
-	};
-}
-
-/** Files are read when a source is opened: they may have changed where the configuration has not. */
-function hasFiles(settings: SourceConfig): boolean {
-	const {caFile, certFile, keyFile, auth} = settings;
-	return [caFile, certFile, keyFile].some(file => file !== undefined) || auth.kind === 'signature';
 }
 
 function flightLimits(config: Config): {concurrent: number; finishAbandonedBytes: number; retries: number} {
@@ -307,13 +270,18 @@ function restartNotes(before: Config, after: Config): readonly string[] {
 	return notes;
 }
 
-function startHousekeeping(parts: {host: Host; mirror: Mirror; store: DiskStore}): () => void {
-	const {host, mirror, store} = parts;
+function startHousekeeping(parts: {host: Host; mirror: Mirror; store: DiskStore; publishing: Publishing}): () => void {
+	const {host, mirror, store, publishing} = parts;
 	let stopped = false;
 	let cancel = (): void => undefined;
 	const again = (): void => {
 		const timer = host.clock.after(housekeepingMs, () => {
-			void Promise.all([mirror.updateMetrics(), store.quarantined.sweep(), store.images.writeMissing()])
+			void Promise.all([
+				mirror.updateMetrics(),
+				store.quarantined.sweep(),
+				store.images.writeMissing(),
+				publishing.sweep(),
+			])
 				.catch((error: unknown) => {
 					host.log.warn({err: error}, 'housekeeping failed');
 				})

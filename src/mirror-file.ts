@@ -11,7 +11,7 @@ import type {Wanted} from './blobs/partial.js';
 import {BlobReader, type Reader} from './blobs/reader.js';
 import type {BlobInfo, DiskStore} from './blobs/store.js';
 import type {Supplier} from './blobs/supply.js';
-import {IntegrityError} from './errors.js';
+import {IntegrityError, MirrorError, NotFoundError} from './errors.js';
 import type {ImageFile, Sha1} from './image/manifest.js';
 import type {CacheOutcome, FileReader, FoundImage, OpenFile} from './mirror.js';
 import type {Ask} from './sources/source.js';
@@ -25,6 +25,8 @@ export interface MirrorFileOptions {
 	readonly store: DiskStore;
 	readonly flights: Flights;
 	readonly suppliers: (ask: Ask) => readonly Supplier[];
+	/** The image was published here: its file is here, or something is wrong. */
+	readonly isOurs: boolean;
 	/** Called with the blob whenever it is or becomes ours to serve. */
 	readonly onHeld: (info: BlobInfo) => Promise<void>;
 }
@@ -43,7 +45,8 @@ export class MirrorFile implements OpenFile {
 		this.#options = options;
 		this.size = options.file.size;
 		this.#info = options.sha1 === undefined ? undefined : options.store.stat(options.sha1);
-		this.#cache = this.#info !== undefined ? 'hit' : options.flights.has(options.wanted) ? this.#joining() : 'miss';
+		this.#cache =
+			this.#info !== undefined ? this.#held : options.flights.has(options.wanted) ? this.#joining() : 'miss';
 	}
 
 	get sha1(): string | undefined {
@@ -61,6 +64,9 @@ export class MirrorFile implements OpenFile {
 	}
 
 	get source(): string {
+		if (this.#options.isOurs && this.#follower === undefined) {
+			return this.#options.found.source;
+		}
 		return this.#info?.source ?? this.#follower?.supplier ?? this.#options.found.source;
 	}
 
@@ -69,7 +75,20 @@ export class MirrorFile implements OpenFile {
 	}
 
 	async body(start: number, end: number, ask: Ask): Promise<FileReader> {
-		return (await this.#held(start, end)) ?? (await this.#arriving(start, end, ask));
+		const held = await this.#readHeld(start, end);
+		if (held !== undefined) {
+			return held;
+		}
+		try {
+			return await this.#arriving(start, end, ask);
+		} catch (error) {
+			if (this.#options.isOurs && error instanceof NotFoundError) {
+				throw new MirrorError(`the file of image ${this.#options.found.manifest.uuid}, published here, is gone`, {
+					cause: error,
+				});
+			}
+			throw error;
+		}
 	}
 
 	close(): void {
@@ -80,13 +99,17 @@ export class MirrorFile implements OpenFile {
 		this.#readers.clear();
 	}
 
+	get #held(): CacheOutcome {
+		return this.#options.isOurs ? 'local' : 'hit';
+	}
+
 	/** A file that is here and right is a hit, wherever the disk has it. */
 	#joining(): CacheOutcome {
 		this.#right = this.#options.flights.right(this.#options.wanted);
-		return this.#right === undefined ? 'join' : 'hit';
+		return this.#right === undefined ? 'join' : this.#held;
 	}
 
-	async #held(start: number, end: number): Promise<FileReader | undefined> {
+	async #readHeld(start: number, end: number): Promise<FileReader | undefined> {
 		const {sha1, store, onHeld} = this.#options;
 		if (sha1 === undefined) {
 			return undefined;
@@ -105,7 +128,7 @@ export class MirrorFile implements OpenFile {
 				`the manifest says the file has ${this.size} bytes, but the file with its SHA-1 has ${this.#info.size}`,
 			);
 		}
-		this.#cache = 'hit';
+		this.#cache = this.#held;
 		await onHeld(this.#info);
 		return reader;
 	}

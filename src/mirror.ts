@@ -12,10 +12,12 @@ import type {Supplier} from './blobs/supply.js';
 import type {Catalog} from './catalog/catalog.js';
 import {NotFoundError, asError, describe} from './errors.js';
 import type {Host} from './host.js';
+import {localName} from './catalog/local-images.js';
 import type {ImageFile, Manifest, Sha1, Uuid} from './image/manifest.js';
 import type {ImageQuery} from './image/query.js';
 import {MirrorFile} from './mirror-file.js';
 import {IconCache} from './mirror-icons.js';
+import type {PublishApi} from './publish/api.js';
 import type {Ask, HealthySource} from './sources/source.js';
 
 /** What a client is told in `x-cache`. */
@@ -91,6 +93,8 @@ export interface Readiness {
 
 /** What HTTP (and later the CLI and the page) needs of the mirror. */
 export interface MirrorApi {
+	/** Our own images, and how they are made. */
+	readonly publish: PublishApi;
 	/** The merged list, filtered, as bytes ready to send. */
 	list(query: ImageQuery, ask: Ask): Promise<Listing>;
 	/** The same as manifests. */
@@ -113,12 +117,14 @@ export interface MirrorParts {
 	readonly catalog: Catalog;
 	readonly store: DiskStore;
 	readonly flights: Flights;
+	readonly publish: PublishApi;
 }
 
 /** So many files of sources are remembered to have been wrong. */
 const keptWrongs = 10_000;
 
 export class Mirror implements MirrorApi {
+	readonly publish: PublishApi;
 	readonly #host: Host;
 	readonly #version: string;
 	readonly #catalog: Catalog;
@@ -131,6 +137,7 @@ export class Mirror implements MirrorApi {
 	#stopping = false;
 
 	constructor(parts: MirrorParts) {
+		this.publish = parts.publish;
 		this.#host = parts.host;
 		this.#version = parts.version;
 		this.#catalog = parts.catalog;
@@ -147,7 +154,18 @@ export class Mirror implements MirrorApi {
 		return this.#catalog.search(query, ask);
 	}
 
-	find(uuid: Uuid, ask: Ask): Promise<FoundImage> {
+	async find(uuid: Uuid, ask: Ask): Promise<FoundImage> {
+		// Not through the catalog: what has just been written is not merged yet.
+		const ours = this.publish.get(uuid);
+		if (ours !== undefined) {
+			return {manifest: ours, source: localName, cache: 'local'};
+		}
+		const found = await this.#catalog.find(uuid, ask);
+		if (found.source !== localName) {
+			return found;
+		}
+		// It was ours until a moment ago.
+		await this.#catalog.settled();
 		return this.#catalog.find(uuid, ask);
 	}
 
@@ -159,11 +177,13 @@ export class Mirror implements MirrorApi {
 		}
 		const sha1 = file.sha1 ?? this.#store.images.foundSha1(manifest.uuid, index);
 		const wanted = this.#wanted(manifest, index, file, sha1);
+		const isOurs = found.source === localName;
 		return new MirrorFile({
 			found,
 			file,
 			sha1,
 			wanted,
+			isOurs,
 			store: this.#store,
 			flights: this.#flights,
 			suppliers: ask => this.#suppliers(manifest, index, ask).filter(({size}) => size === file.size),
@@ -171,7 +191,8 @@ export class Mirror implements MirrorApi {
 				if (file.sha1 === undefined) {
 					await this.#store.images.rememberSha1(manifest.uuid, index, info.sha1);
 				}
-				if (await this.#store.keepManifest({manifest, source: found.source, sha1: info.sha1, index})) {
+				// Ours has its record, and outlives the file.
+				if (!isOurs && (await this.#store.keepManifest({manifest, source: found.source, sha1: info.sha1, index}))) {
 					this.#catalog.heldChanged();
 				}
 			},
@@ -182,6 +203,9 @@ export class Mirror implements MirrorApi {
 		const {manifest} = found;
 		if (!manifest.icon) {
 			throw new NotFoundError(`image ${manifest.uuid} has no icon`);
+		}
+		if (found.source === localName) {
+			return {...(await this.publish.icon(manifest.uuid)), source: localName, cache: 'local'};
 		}
 		const kept = this.#icons.get(manifest);
 		if (kept !== undefined) {

@@ -17,6 +17,7 @@ import {firstLists} from './first-lists.js';
 import type {HeldImage} from './known.js';
 import {Listings, type ListBytes} from './listing.js';
 import type {Memory} from './memory.js';
+import {mergeLocal, type LocalImages} from './local-images.js';
 import {merge, nothingMerged, type Merged, type MergeSource} from './merge.js';
 import {SourceList} from './source-list.js';
 import {catalogStatus, type CatalogStatus} from './status.js';
@@ -25,6 +26,7 @@ import {untilAborted} from './waiting.js';
 
 export type {FoundManifest} from './finder.js';
 export type {HeldImage} from './known.js';
+export type {LocalImages} from './local-images.js';
 export type {ListBytes} from './listing.js';
 export type {Conflict} from './merge.js';
 export type {CatalogSource} from './catalog-source.js';
@@ -58,6 +60,8 @@ export interface CatalogOptions {
 	/** In their order of precedence. */
 	readonly sources: readonly CatalogSource[];
 	readonly held: HeldImages;
+	/** Our own images: before those of all sources. */
+	readonly local?: LocalImages;
 	/** What this mirror adds to `Ask.via`. */
 	readonly instanceId?: string;
 	/** How long a list that can be given already waits for sources that are asked for theirs for the first time. */
@@ -72,6 +76,7 @@ export class Catalog {
 	readonly #host: Host;
 	readonly #memory: Memory;
 	readonly #held: HeldImages;
+	readonly #local: LocalImages | undefined;
 	readonly #firstListGraceMs: number;
 	readonly #finder: Finder;
 	readonly #listings: Listings;
@@ -91,6 +96,7 @@ export class Catalog {
 		this.#host = options.host;
 		this.#memory = options.memory;
 		this.#held = options.held;
+		this.#local = options.local;
 		this.#firstListGraceMs = options.firstListGraceMs ?? 2000;
 		this.#conflictLog = new ConflictLog(options.host);
 		this.#listings = new Listings(options.maxListBytes === undefined ? {} : {maxBytes: options.maxListBytes});
@@ -232,6 +238,12 @@ export class Catalog {
 		}
 	}
 
+	/** Our own images are other than before. Resolves when lists show it. */
+	async localChanged(): Promise<void> {
+		this.#changed();
+		await this.settled();
+	}
+
 	/** Resolves when everything that has happened is in the list. */
 	async settled(): Promise<void> {
 		while (this.#merging !== undefined) {
@@ -340,7 +352,8 @@ export class Catalog {
 			const orphans = this.#orphans(held);
 			const before = this.#merged;
 			this.#mergedOrphans = orphans;
-			const merged = await merge(this.#lists.filter(list => list.known).map(mergeSource), orphans, before);
+			const sources = [...mergeLocal(this.#local), ...this.#lists.filter(list => list.known).map(mergeSource)];
+			const merged = await merge(sources, orphans, before);
 			this.#merged = merged;
 			this.#heldByUuid = new Map(held.map(image => [image.manifest.uuid, image]));
 			if (merged.images !== before.images) {

@@ -11,6 +11,7 @@ import {pause, type Host} from '../host.js';
 import type {Manifest, Uuid} from '../image/manifest.js';
 import type {Ask} from '../sources/source.js';
 import type {HeldImage, LooseImage} from './known.js';
+import {localName} from './local-images.js';
 import type {Memory} from './memory.js';
 import type {Merged} from './merge.js';
 import type {SourceList} from './source-list.js';
@@ -132,7 +133,7 @@ export class Finder {
 
 	#cacheOf(source: string): 'hit' | 'stale' | 'local' {
 		const list = this.#owner.lists().find(({name}) => name === source);
-		if (list?.kind === 'local') {
+		if (source === localName) {
 			return 'local';
 		}
 		// Without a list of its own, it is what we hold on disk that speaks for it.

@@ -544,15 +544,6 @@ test('the kind of a source is remembered until it is found out again', async t =
 	t.is(again.status().sources[0]?.kind, 'dsapi');
 });
 
-test('images of our own publish area are local', async t => {
-	const source = new FakeSource('ours', images(1));
-	source.kind = 'local';
-	const {catalog} = await startCatalog(t, [entry(source)]);
-	await catalog.current(someAsk());
-	const [one = image()] = source.images;
-	t.is((await catalog.find(one.uuid, someAsk())).cache, 'local');
-});
-
 test('with other sources configured, those that keep their name keep what is known of them', async t => {
 	const [a, b, c] = [new FakeSource('a', images(1)), new FakeSource('b', images(2)), new FakeSource('c', images(4))];
 	const {catalog, host, directory} = await startCatalog(t, [entry(a), entry(b)]);

@@ -73,7 +73,7 @@ export function noSqlite(): Promise<unknown> {
 }
 
 export function query(text = ''): ImageQuery {
-	return parseImageQuery(parseQueryString(text, 100), {authenticated: false});
+	return parseImageQuery(parseQueryString(text, 100), {authenticated: false, seesPrivate: true});
 }
 
 export function uuidsOf(images: readonly Manifest[]): string[] {
