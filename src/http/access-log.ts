@@ -4,9 +4,11 @@
  * The exchange says what became of it; the level follows from that. An error told to a client is in its line, and
  * nowhere else.
  */
+import type {Caller} from '../access/caller.js';
 import {describe} from '../errors.js';
 import type {Host} from '../host.js';
 import type {CacheOutcome} from '../mirror.js';
+import type {Peer} from './callers.js';
 import type {ErrorAnswer} from './respond.js';
 
 /** What an answer is about, for its headers and the log. */
@@ -14,6 +16,12 @@ export interface Notes {
 	readonly image?: string;
 	readonly source?: string;
 	readonly cache?: CacheOutcome;
+}
+
+/** What somebody wanted to change. */
+export interface Audited {
+	readonly action: string;
+	readonly image?: string;
 }
 
 export interface AnswerRecord {
@@ -28,7 +36,12 @@ export interface AnswerRecord {
 	readonly bytes: number;
 	readonly ms: number;
 	readonly notes: Notes;
-	readonly remote: string | undefined;
+	readonly peer: Peer;
+	readonly caller: Caller;
+	/** `undefined`: nothing was to be changed. */
+	readonly audited: Audited | undefined;
+	/** Of the request's body; `undefined`: nobody has looked at it. */
+	readonly received: number | undefined;
 	readonly requestId: string;
 	readonly userAgent: string | undefined;
 	readonly failure: {readonly error: unknown; readonly answer: ErrorAnswer} | undefined;
@@ -40,8 +53,9 @@ export interface AnswerRecord {
 /** As nginx has it: the client closed the connection before it got an answer. */
 const clientClosed = 499;
 
-export function recordAnswer({log, metrics}: Host, record: AnswerRecord): void {
-	const {method, route, ms, failure, cutBecause} = record;
+export function recordAnswer(host: Host, record: AnswerRecord): void {
+	const {log, metrics} = host;
+	const {method, route, ms, failure, cutBecause, caller, peer} = record;
 	const status = record.status ?? clientClosed;
 	metrics.requests.inc({route, method, status: String(status)});
 	metrics.requestSeconds.observe({route}, ms / 1000);
@@ -49,17 +63,20 @@ export function recordAnswer({log, metrics}: Host, record: AnswerRecord): void {
 	const internal = failure?.answer.code === 'InternalError';
 	const line = {
 		method,
-		url: shorten(record.url, 2048),
+		url: shorten(withoutPasswords(record.url), 2048),
 		status,
 		bytes: record.bytes,
+		received: record.received,
 		ms: Math.round(ms),
 		route,
 		...record.notes,
-		remote: record.remote,
+		remote: peer.address,
+		client: caller.address === peer.address || peer.address === undefined ? undefined : caller.address,
+		user: caller.user,
 		requestId: record.requestId,
 		userAgent: record.userAgent === undefined ? undefined : shorten(record.userAgent, 256),
 		code: failure?.answer.code,
-		problem: failure === undefined ? cutBecause : describe(failure.error),
+		problem: failure === undefined ? cutBecause : withoutPasswords(describe(failure.error)),
 		// The stack: nobody expected this one.
 		err: internal ? failure.error : undefined,
 	};
@@ -76,6 +93,22 @@ export function recordAnswer({log, metrics}: Host, record: AnswerRecord): void {
 	} else {
 		log.info(line, 'request');
 	}
+	recordAudit(host, record);
+}
+
+/** One line for whatever was to be changed, whether it was or not. */
+function recordAudit({log}: Host, {audited, caller, status, failure}: AnswerRecord): void {
+	if (audited === undefined) {
+		return;
+	}
+	const {user, credential, address} = caller;
+	const outcome = {status: status ?? clientClosed, code: failure?.answer.code};
+	log.info({audit: {user, credential, address, ...audited, ...outcome}}, 'audit');
+}
+
+/** A URL that somebody gave us may have a login in it, whether its own characters are encoded or not. */
+export function withoutPasswords(text: string): string {
+	return text.replaceAll(/((?::|%3a)(?:\/|%2f){2})(?:(?!%2f|%3f|%23)[^/?#&;\s])*(?:@|%40)/giu, '$1***@');
 }
 
 function shorten(text: string, length: number): string {

@@ -64,7 +64,8 @@ export function rangeHolds(ifRange: string, {etag, modifiedMs}: Validators): boo
 	return modifiedMs !== undefined && date === wholeSeconds(modifiedMs);
 }
 
-function namesEtag(header: string, etag: string | undefined): boolean {
+/** Whether one of the tags in an If-Match or If-None-Match is that one. */
+export function namesEtag(header: string, etag: string | undefined): boolean {
 	return header.split(',').some(item => {
 		const tag = item.trim();
 		return tag === '*' || (etag !== undefined && tag.replace(/^W\//u, '').replace(/^"(.*)"$/u, '$1') === etag);

@@ -5,6 +5,7 @@
  * costs memory and a failure in one cuts none of those before. The listener owns the socket's life.
  */
 import type {Socket} from 'node:net';
+import type {Peer} from './callers.js';
 
 /** What a connection needs to know of an exchange. */
 export interface Queued {
@@ -20,6 +21,7 @@ const maxDropped = 100;
 
 export class Connection {
 	readonly socket: Socket;
+	readonly peer: Peer;
 	#current: Queued | undefined;
 	readonly #waiting: {readonly exchange: Queued; readonly start: () => void}[] = [];
 	#last: Queued | undefined;
@@ -28,8 +30,10 @@ export class Connection {
 	#used = false;
 	#dropped = 0;
 
-	constructor(socket: Socket) {
+	constructor(socket: Socket, kind: Peer['kind']) {
 		this.socket = socket;
+		// The address is gone from the socket once it is closed.
+		this.peer = {kind, address: kind === 'tcp' ? socket.remoteAddress : undefined};
 		socket.once('close', () => {
 			this.#closing = true;
 			const left = this.#waiting.splice(0).map(({exchange}) => exchange);

@@ -1,5 +1,6 @@
 /**
  * DSAPI as far as it is read (contract 11): the same images as v1 manifests, by uuid or URN, and their files by path.
+ * What changes datasets is in `dataset-upload.ts`.
  *
  * URLs in these manifests are absolute. imgadm sends them back to us as they stand, so they are made for each request
  * from where that request came to, unless the configuration says what we are called.
@@ -9,18 +10,18 @@ import {NotFoundError} from '../errors.js';
 import {datasetPath, datasetText, findByUrn, type DatasetNames} from '../image/dataset.js';
 import {prettyJson} from '../image/json-text.js';
 import {isUuid, type Manifest} from '../image/manifest.js';
-import {parseDatasetQuery, parseImageQuery, runDatasetQuery} from '../image/query.js';
+import {parseDatasetQuery, parseImageQuery, runDatasetQuery, scalarParam} from '../image/query.js';
 import type {FoundImage, MirrorApi} from '../mirror.js';
+import {baseUrl, type BaseUrlSettings} from './base-url.js';
 import {unlessSatisfied} from './conditions.js';
 import type {Exchange} from './exchange.js';
+import {inChannel, maySee} from './image-requests.js';
 import {RequestError} from './request-error.js';
-import {refuse, type Params, type Route} from './routes.js';
+import {open, type Params, type Route} from './routes.js';
 import {sendFile, type SendFileContext} from './send-file.js';
 import {slices} from './slices.js';
 
-export interface DatasetSettings {
-	readonly basePath: string;
-	readonly publicUrl: string | undefined;
+export interface DatasetSettings extends BaseUrlSettings {
 	readonly datasetNames: DatasetNames;
 }
 
@@ -61,22 +62,31 @@ export function datasetRoutes(options: {
 		return text;
 	}
 
-	function baseUrl(exchange: Exchange): string {
-		const {publicUrl, basePath} = settings();
-		return publicUrl ?? `${exchange.origin}${exchange.target.belowBase ? basePath : ''}`;
+	/** DSAPI has no channels: where we have some, those who do not ask for another see the default one. */
+	function channelOf(exchange: Exchange): string | undefined {
+		const given = scalarParam(exchange.query, 'channel') || undefined;
+		const {channels} = mirror.publish;
+		const hasDefault = channels.some(channel => channel.default === true);
+		return given === undefined && !hasDefault ? undefined : mirror.publish.readChannel(given);
 	}
 
-	/** Every image that anybody may see, oldest first. */
+	/** Every active image that the caller may see, oldest first. */
 	async function everything(exchange: Exchange): Promise<readonly Manifest[]> {
-		const {images, cache} = await mirror.search(parseImageQuery(new Map(), {authenticated: false}), exchange.ask);
+		const query = parseImageQuery(new Map(), {
+			authenticated: false,
+			seesPrivate: seesPrivate(exchange),
+			channel: channelOf(exchange),
+			showChannels: false,
+		});
+		const {images, cache} = await mirror.search(query, exchange.ask);
 		exchange.note({cache});
 		return images;
 	}
 
 	async function list(exchange: Exchange): Promise<void> {
-		const query = parseDatasetQuery(exchange.query);
+		const query = parseDatasetQuery(exchange.query, {seesPrivate: seesPrivate(exchange)});
 		const datasets = runDatasetQuery(query, await everything(exchange));
-		const base = JSON.stringify(baseUrl(exchange)).slice(1, -1);
+		const base = JSON.stringify(baseUrl(exchange, settings())).slice(1, -1);
 		const {length, etag} = await measure(datasets, base);
 		const headers = unlessSatisfied(exchange, etag);
 		if (headers !== undefined) {
@@ -120,7 +130,11 @@ export function datasetRoutes(options: {
 	async function find(exchange: Exchange, {id = ''}: Params): Promise<FoundImage> {
 		const uuid = isUuid(id) ? id : await uuidOf(exchange, id);
 		exchange.note({image: uuid});
+		const channel = exchange.query.has('channel') ? channelOf(exchange) : undefined;
 		const found = await mirror.find(uuid, exchange.ask);
+		if (!maySee(exchange, found.manifest) || !inChannel(found.manifest, channel)) {
+			throw new NotFoundError(`image ${uuid} not found`);
+		}
 		exchange.note({source: found.source, cache: found.cache});
 		if (found.manifest.files.length === 0) {
 			throw new NotFoundError(`image ${uuid} has no file, so it is no dataset`);
@@ -129,7 +143,7 @@ export function datasetRoutes(options: {
 	}
 
 	async function uuidOf(exchange: Exchange, urn: string): Promise<Manifest['uuid']> {
-		const listed = runDatasetQuery(parseDatasetQuery(new Map()), await everything(exchange));
+		const listed = everyDataset(await everything(exchange));
 		const dataset = findByUrn(urn, listed, settings().datasetNames);
 		if (dataset === undefined) {
 			throw new NotFoundError(`there is no dataset ${urn}`);
@@ -139,7 +153,7 @@ export function datasetRoutes(options: {
 
 	async function getDataset(exchange: Exchange, params: Params): Promise<void> {
 		const {manifest} = await find(exchange, params);
-		const text = datasetText(manifest, settings().datasetNames)(baseUrl(exchange));
+		const text = datasetText(manifest, settings().datasetNames)(baseUrl(exchange, settings()));
 		const headers = unlessSatisfied(exchange, createHash('sha1').update(text).digest('hex'));
 		if (headers !== undefined) {
 			exchange.json(200, Buffer.from(prettyJson(text)), headers);
@@ -174,18 +188,27 @@ export function datasetRoutes(options: {
 
 	const dsapi = {speaks: 'dsapi'} as const;
 	return [
-		{...dsapi, path: '/datasets', json: true, methods: {GET: list}},
-		{...dsapi, path: '/datasets/:id', json: true, methods: {GET: getDataset, PUT: refuse, DELETE: refuse}},
-		{...dsapi, path: '/datasets/:id/:path', methods: {GET: getFile}},
-		{...dsapi, path: '/assets/:path', methods: {GET: getAsset}},
+		{...dsapi, path: '/datasets', json: true, methods: {GET: open(list)}},
+		{...dsapi, path: '/datasets/:id', json: true, methods: {GET: open(getDataset)}},
+		{...dsapi, path: '/datasets/:id/:path', methods: {GET: open(getFile)}},
+		{...dsapi, path: '/assets/:path', methods: {GET: open(getAsset)}},
 	];
+}
+
+function seesPrivate({caller}: Exchange): boolean {
+	return caller.rights.has('private');
+}
+
+/** Of images that their caller may see, whether public or not. */
+function everyDataset(images: readonly Manifest[]): readonly Manifest[] {
+	return runDatasetQuery(parseDatasetQuery(new Map(), {seesPrivate: true}), images);
 }
 
 type PathIndex = ReadonlyMap<string, Manifest['uuid'] | 'several'>;
 
 async function indexPaths(images: readonly Manifest[]): Promise<PathIndex> {
 	const index = new Map<string, Manifest['uuid'] | 'several'>();
-	for await (const slice of slices(runDatasetQuery(parseDatasetQuery(new Map()), images))) {
+	for await (const slice of slices(everyDataset(images))) {
 		for (const manifest of slice) {
 			for (const place of manifest.files.keys()) {
 				const path = datasetPath(manifest, place);

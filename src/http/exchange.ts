@@ -7,12 +7,15 @@
  */
 import {randomUUID} from 'node:crypto';
 import type {IncomingHttpHeaders, IncomingMessage, OutgoingHttpHeaders, ServerResponse} from 'node:http';
+import type {Asked} from '../access/access.js';
+import type {Caller} from '../access/caller.js';
 import {describe} from '../errors.js';
 import type {Host} from '../host.js';
 import {parseQueryString, type QueryParams} from '../image/query.js';
 import type {Ask} from '../sources/source.js';
-import {recordAnswer, type Notes} from './access-log.js';
-import {drain, isUnread} from './request-body.js';
+import {recordAnswer, type Audited, type Notes} from './access-log.js';
+import type {Peer} from './callers.js';
+import {announcedSize, ClientGone, drain, isUnread, RequestBody} from './request-body.js';
 import {RequestError} from './request-error.js';
 import {answerTo, errorBody, json, type ErrorAnswer} from './respond.js';
 import type {Target} from './target.js';
@@ -25,6 +28,8 @@ export interface Front {
 	/** What sources are told in `x-imgmirror-via`. */
 	readonly instanceId: string;
 	readonly hostName: string;
+	/** How long nothing of a body may come before its client is given up; 0: for ever. */
+	readonly uploadIdleMs: () => number;
 }
 
 const maxQueryKeys = 1000;
@@ -34,23 +39,30 @@ export class Exchange {
 	readonly headers: IncomingHttpHeaders;
 	/** The caller's, or a fresh one. */
 	readonly id: string;
+	readonly peer: Peer;
+	/** Nobody, who may nothing, until the route has found out. */
+	caller: Caller;
 	/** The route's name in metrics and log. */
 	route = 'none';
 	/** Probes and scrapers fill no log. */
 	quiet = false;
 	/** Pages of other sites may read the answer. */
 	crossOrigin = false;
+	/** Headers of whatever the answer will be. */
+	alsoSend: OutgoingHttpHeaders = {};
 
 	readonly #front: Front;
 	readonly #request: IncomingMessage;
 	readonly #response: ServerResponse;
 	readonly #startedMs: number;
-	// Gone from the socket once it is closed.
-	readonly #remote: string | undefined;
+	/** As it came; the router is given another. */
+	readonly #rawTarget: string;
 	readonly #onDone: () => void;
 	#target: Target;
 	#query: QueryParams | undefined;
 	#abort: AbortController | undefined;
+	#body: RequestBody | undefined;
+	#audited: Audited | undefined;
 	#cutWrite: ((error: Error) => void) | undefined;
 	#notes: Notes = {};
 	#status: number | undefined;
@@ -66,6 +78,7 @@ export class Exchange {
 		readonly front: Front;
 		readonly request: IncomingMessage;
 		readonly response: ServerResponse;
+		readonly peer: Peer;
 		readonly onDone: () => void;
 	}) {
 		this.#front = options.front;
@@ -73,7 +86,10 @@ export class Exchange {
 		this.#response = options.response;
 		this.#onDone = options.onDone;
 		this.#startedMs = options.front.host.clock.now();
-		this.#remote = options.request.socket.remoteAddress;
+		this.#rawTarget = options.request.url ?? '';
+		this.peer = options.peer;
+		const address = options.peer.address ?? options.peer.kind;
+		this.caller = {user: undefined, credential: 'none', address, rights: new Set()};
 		this.#target = {path: undefined, query: '', asked: options.request.url ?? '', belowBase: false};
 		this.method = options.request.method ?? 'GET';
 		this.headers = options.request.headers;
@@ -92,6 +108,41 @@ export class Exchange {
 	/** Throws InvalidParameterError for a query that cannot be read. */
 	get query(): QueryParams {
 		return (this.#query ??= parseQueryString(this.#target.query, maxQueryKeys));
+	}
+
+	/** For whoever finds out who asks. */
+	get asked(): Asked {
+		const {httpVersion} = this.#request;
+		return {method: this.method, target: this.#rawTarget, httpVersion, headers: this.headers, peer: this.peer};
+	}
+
+	/** Bytes of the body as announced; 0: there is none; `undefined`: they come in chunks. */
+	get bodySize(): number | undefined {
+		return announcedSize(this.#request);
+	}
+
+	/**
+	 * The body in pieces, as fast as they are taken. A client that waits to be asked for it is asked when the first piece
+	 * is: whoever refuses it does so before. Always the same one, to be read once.
+	 */
+	requestBody(): RequestBody {
+		this.#body ??= new RequestBody(this.#request, {
+			clock: this.#front.host.clock,
+			idleMs: this.#front.uploadIdleMs(),
+			begin: () => {
+				const {httpVersion, headers} = this.#request;
+				if (headers.expect?.toLowerCase() === '100-continue' && httpVersion === '1.1' && this.#status === undefined) {
+					this.#response.writeContinue();
+				}
+			},
+		});
+		return this.#body;
+	}
+
+	/** Who did what to which image goes into the log when it is over, with what came of it. May be said again. */
+	audit(action: string, image?: string): void {
+		const known = image ?? this.#audited?.image;
+		this.#audited = {action, ...(known === undefined ? {} : {image: known})};
 	}
 
 	get head(): boolean {
@@ -188,6 +239,7 @@ export class Exchange {
 		this.#status = status;
 		const {cache, source} = this.#notes;
 		this.#response.writeHead(status, {
+			...this.alsoSend,
 			...headers,
 			...(cache === undefined ? {} : {'x-cache': cache}),
 			...(source === undefined ? {} : {'x-source': headerText(source)}),
@@ -196,7 +248,7 @@ export class Exchange {
 			'x-request-id': this.id,
 			'x-response-time': Math.round(this.#front.host.clock.now() - this.#startedMs),
 			'x-server-name': this.#front.hostName,
-			...(this.#closeAfter || isUnread(this.#request) ? {Connection: 'close'} : {}),
+			...(this.#closeAfter || this.#hasUnread ? {Connection: 'close'} : {}),
 		});
 	}
 
@@ -223,8 +275,13 @@ export class Exchange {
 
 	end(last?: Buffer): void {
 		this.#bytes += last?.length ?? 0;
-		if (!isUnread(this.#request)) {
+		this.#body?.stop();
+		if (!this.#hasUnread) {
 			this.#response.end(last);
+			if (this.#body !== undefined) {
+				// What has come already and was not taken stands in the way of the next request.
+				this.#request.resume();
+			}
 			return;
 		}
 		// Closing with bytes unread would reset the connection and take the answer away from a client still sending.
@@ -271,12 +328,17 @@ export class Exchange {
 			return;
 		}
 		this.#over = true;
+		this.#body?.stop();
 		if (!this.#response.writableFinished) {
 			this.#abort?.abort(new ClientGone());
 		}
 		this.#cutWrite?.(new ClientGone());
 		this.#record();
 		this.#onDone();
+	}
+
+	get #hasUnread(): boolean {
+		return isUnread(this.#request, this.#body !== undefined);
 	}
 
 	get #isDsapi(): boolean {
@@ -294,7 +356,10 @@ export class Exchange {
 			bytes: this.#bytes,
 			ms: (this.#answeredMs ?? this.#front.host.clock.now()) - this.#startedMs,
 			notes: this.#notes,
-			remote: this.#remote,
+			peer: this.peer,
+			caller: this.caller,
+			audited: this.#audited,
+			received: this.#body?.received,
 			requestId: this.id,
 			userAgent: this.headers['user-agent'],
 			failure: this.#failure,
@@ -313,10 +378,4 @@ function requestId(headers: IncomingHttpHeaders): string {
 /** Text that may stand in a header, whatever it came from. */
 export function headerText(text: string): string {
 	return text.replaceAll(/[^\x20-\x7e]/gu, '?');
-}
-
-class ClientGone extends DOMException {
-	constructor() {
-		super('the client is gone', 'AbortError');
-	}
 }

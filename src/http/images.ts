@@ -1,18 +1,18 @@
 /**
- * IMGAPI as far as it is read: ping, lists, images, their files and icons (contract 6.1 to 6.4, 7 and 8).
+ * IMGAPI as far as it is read: ping, lists, images, their files, icons and jobs (contract 6.1 to 6.4, 7 and 8).
  *
- * What writes is routed, too, and refused: a 404 would tell `imgadm publish` that the server knows no such thing.
+ * What changes anything is in `image-writes.ts` and `file-writes.ts`.
  */
 import {createHash} from 'node:crypto';
-import {InvalidParameterError, NotFoundError, UnauthorizedError} from '../errors.js';
-import {isUuid, type Manifest} from '../image/manifest.js';
-import {booleanParam, parseImageQuery, scalarParam} from '../image/query.js';
-import type {FoundImage, MirrorApi} from '../mirror.js';
+import {isAuthenticated} from '../access/caller.js';
+import {InvalidParameterError, NotFoundError} from '../errors.js';
+import {parseImageQuery, scalarParam} from '../image/query.js';
+import type {MirrorApi} from '../mirror.js';
 import {unlessSatisfied} from './conditions.js';
 import type {Exchange} from './exchange.js';
-import {RenderedManifests} from './rendered.js';
+import {uuidOf, type ImageRequests} from './image-requests.js';
 import {answer, errorBody, statuses} from './respond.js';
-import {refuse, refuseCredentials, type Params, type Route} from './routes.js';
+import {open, type Params, type Route} from './routes.js';
 import {sendFile, type SendFileContext} from './send-file.js';
 
 /** The types that IMGAPI takes icons in. Anything else from upstream is just bytes: it could be a page. */
@@ -20,25 +20,38 @@ const iconTypes: ReadonlySet<string> = new Set(['image/jpeg', 'image/png', 'imag
 
 export function imageRoutes(options: {
 	readonly mirror: MirrorApi;
+	readonly images: ImageRequests;
 	readonly version: string;
 	readonly files: SendFileContext;
 }): readonly Route[] {
-	const {mirror, version, files} = options;
-	const rendered = new RenderedManifests();
+	const {mirror, images, version, files} = options;
+	const {publish} = mirror;
 
+	/** Whoever tests a credential here learns whether it is right; for nothing else is one needed. */
 	function ping(exchange: Exchange): void {
-		refuseCredentials(exchange);
-		const simulated = scalarParam(exchange.query, 'error');
+		const {query, caller} = exchange;
+		const simulated = scalarParam(query, 'error');
 		if (simulated !== undefined) {
 			simulate(exchange, simulated);
 			return;
 		}
-		exchange.json(200, {ping: 'pong', version, imgapi: true});
+		exchange.json(200, {
+			ping: 'pong',
+			version,
+			imgapi: true,
+			...(isAuthenticated(caller) ? {pid: process.pid} : {}),
+			...(caller.user === undefined ? {} : {user: caller.user}),
+		});
 	}
 
 	async function list(exchange: Exchange): Promise<void> {
-		refuseCredentials(exchange);
-		const query = parseImageQuery(exchange.query, {authenticated: false});
+		const {caller} = exchange;
+		const query = parseImageQuery(exchange.query, {
+			authenticated: isAuthenticated(caller),
+			seesPrivate: caller.rights.has('private'),
+			channel: images.readChannel(exchange),
+			showChannels: images.showsChannels(exchange),
+		});
 		const listing = await mirror.list(query, exchange.ask);
 		exchange.note({cache: listing.cache});
 		const headers = unlessSatisfied(exchange, listing.etag);
@@ -51,33 +64,9 @@ export function imageRoutes(options: {
 		}
 	}
 
-	/** In the order of contract 6.3; `passive`: a wrong credential is refused before anything is looked up. */
-	async function find(exchange: Exchange, {uuid}: Params, passive = false): Promise<FoundImage> {
-		if (!isUuid(uuid)) {
-			throw new NotFoundError(`${uuid ?? ''} is no image's uuid`);
-		}
-		exchange.note({image: uuid});
-		if (passive) {
-			refuseCredentials(exchange);
-		}
-		const account = scalarParam(exchange.query, 'account') || undefined;
-		if (account !== undefined && !isUuid(account)) {
-			throw new InvalidParameterError('account is no uuid', [{field: 'account', code: 'Invalid'}]);
-		}
-		const found = await mirror.find(uuid, exchange.ask);
-		exchange.note({source: found.source, cache: found.cache});
-		if (account !== undefined && !isVisible(found.manifest, account)) {
-			throw new NotFoundError(`image ${uuid} not found`);
-		}
-		return found;
-	}
-
 	async function getImage(exchange: Exchange, params: Params): Promise<void> {
-		const {manifest} = await find(exchange, params, true);
-		if (booleanParam(exchange.query, 'inclAdminFields') === true) {
-			throw new UnauthorizedError('inclAdminFields needs a login');
-		}
-		const {etag, body} = rendered.of(manifest);
+		const {manifest} = await images.find(exchange, params);
+		const {etag, body} = images.rendered.of(manifest, images.shown(exchange));
 		const headers = unlessSatisfied(exchange, etag);
 		if (headers !== undefined) {
 			exchange.json(200, body, headers);
@@ -85,14 +74,16 @@ export function imageRoutes(options: {
 	}
 
 	async function getFile(exchange: Exchange, params: Params): Promise<void> {
-		const found = await find(exchange, params);
+		const found = await images.find(exchange, params);
 		const index = Number.parseInt(scalarParam(exchange.query, 'index') ?? '', 10) || 0;
 		await sendFile(exchange, await mirror.openFile(found, index), files);
 	}
 
 	async function getIcon(exchange: Exchange, params: Params): Promise<void> {
-		const found = await find(exchange, params);
-		exchange.refuseCircle();
+		const found = await images.find(exchange, params);
+		if (found.cache !== 'local') {
+			exchange.refuseCircle();
+		}
 		const icon = await mirror.readIcon(found, exchange.ask);
 		exchange.note({source: icon.source, cache: icon.cache});
 		const headers = unlessSatisfied(exchange, createHash('sha1').update(icon.bytes).digest('hex'), icon.storedAtMs);
@@ -106,43 +97,51 @@ export function imageRoutes(options: {
 		}
 	}
 
-	/** Those who publish have jobs; we fetch. */
+	/** A job may be about an image that is on its way and not here yet. */
 	async function listJobs(exchange: Exchange, params: Params): Promise<void> {
-		await find(exchange, params);
-		exchange.json(200, []);
+		const jobs = publish.jobsOf(uuidOf(params));
+		if (jobs.length === 0 || !exchange.caller.rights.has('private')) {
+			await images.find(exchange, params);
+		}
+		const task = scalarParam(exchange.query, 'task') || undefined;
+		const execution = scalarParam(exchange.query, 'execution') || undefined;
+		exchange.json(
+			200,
+			jobs.filter(
+				job =>
+					(task === undefined || task === job.name || task === job['task']) &&
+					(execution === undefined || execution === job.execution),
+			),
+		);
+	}
+
+	function getJob(exchange: Exchange, params: Params): void {
+		const uuid = uuidOf(params);
+		const job = publish.job(uuid);
+		if (job === undefined) {
+			throw new NotFoundError(`there is no job ${uuid}`);
+		}
+		exchange.json(200, job, {'Cache-Control': 'no-store'});
 	}
 
 	function listChannels(exchange: Exchange): void {
-		refuseCredentials(exchange);
-		throw new NotFoundError('this server has no channels');
+		if (publish.channels.length === 0) {
+			throw new NotFoundError('this server has no channels');
+		}
+		exchange.json(200, publish.channels);
 	}
 
 	const imgapi = {speaks: 'imgapi', json: true} as const;
 	return [
-		{...imgapi, path: '/ping', methods: {GET: ping}},
-		{...imgapi, path: '/images', methods: {GET: list, POST: refuse}},
-		{...imgapi, path: '/images/:uuid', methods: {GET: getImage, POST: refuse, DELETE: refuse}},
-		{speaks: 'imgapi', path: '/images/:uuid/file', methods: {GET: getFile, PUT: refuse}},
-		{...imgapi, path: '/images/:uuid/file/from-url', methods: {POST: refuse}},
-		{
-			speaks: 'imgapi',
-			path: '/images/:uuid/icon',
-			methods: {GET: getIcon, PUT: refuse, POST: refuse, DELETE: refuse},
-		},
-		{...imgapi, path: '/images/:uuid/acl', methods: {POST: refuse}},
-		{...imgapi, path: '/images/:uuid/jobs', methods: {GET: listJobs}},
-		{...imgapi, path: '/images/:uuid/clone', methods: {POST: refuse}},
-		{...imgapi, path: '/images/:uuid/push', methods: {POST: refuse}},
+		{...imgapi, path: '/ping', methods: {GET: {handler: ping, auth: 'passive'}}},
+		{...imgapi, path: '/images', methods: {GET: list}},
+		{...imgapi, path: '/images/:uuid', methods: {GET: getImage}},
+		{speaks: 'imgapi', path: '/images/:uuid/file', methods: {GET: open(getFile)}},
+		{speaks: 'imgapi', path: '/images/:uuid/icon', methods: {GET: open(getIcon)}},
+		{...imgapi, path: '/images/:uuid/jobs', methods: {GET: open(listJobs)}},
+		{...imgapi, path: '/jobs/:uuid', methods: {GET: open(getJob)}},
 		{...imgapi, path: '/channels', methods: {GET: listChannels}},
-		{...imgapi, path: '/state', methods: {GET: refuse, POST: refuse}},
-		{...imgapi, path: '/authkeys/reload', methods: {POST: refuse}},
 	];
-}
-
-/** Contract 8. */
-function isVisible(manifest: Manifest, account: string): boolean {
-	const activated = manifest.state === 'active' || manifest.state === 'disabled';
-	return manifest.owner === account || (activated && (manifest.public || manifest.acl.includes(account)));
 }
 
 /** `GET /ping?error=NAME` (contract 6.1): the name with or without "Error" at its end. */

@@ -31,6 +31,8 @@ export interface ListenOptions {
 	/** Permissions of a unix socket. */
 	readonly mode: number | undefined;
 	readonly tls: TlsFiles | undefined;
+	/** Whoever can open it may do everything, and nobody needs to be told of it: a socket for the CLI. */
+	readonly control?: boolean;
 }
 
 export interface HttpLimits {
@@ -41,6 +43,8 @@ export interface HttpLimits {
 	/** How long a client may take nothing of an answer before it is cut off; 0: for ever. */
 	readonly clientIdleTimeoutMs: number;
 	readonly maxHeaderBytes: number;
+	/** How long nothing of a request's body may come; 0: for ever. There is no limit on the whole of it. */
+	readonly uploadIdleTimeoutMs: number;
 }
 
 export type Serve = (connection: Connection, request: IncomingMessage, response: ServerResponse) => void;
@@ -178,7 +182,8 @@ export class Listener {
 			});
 		});
 		server.on(this.#options.tls === undefined ? 'connection' : 'secureConnection', (socket: Socket) => {
-			const connection = new Connection(socket);
+			const {path, control = false} = this.#options;
+			const connection = new Connection(socket, control ? 'control' : path === undefined ? 'tcp' : 'unix');
 			this.#connections.set(socket, connection);
 			socket.once('close', () => this.#connections.delete(socket));
 			if (this.#closed !== undefined) {
@@ -204,7 +209,7 @@ export class Listener {
 	}
 
 	async #listen(): Promise<void> {
-		const {address, host, port, path, mode} = this.#options;
+		const {address, host, port, path, mode, control = false} = this.#options;
 		if (path !== undefined) {
 			await clearSocketPath(path);
 		}
@@ -212,11 +217,20 @@ export class Listener {
 		try {
 			await new Promise<void>((resolve, reject) => {
 				this.#server.once('error', reject);
-				// A whole fleet may knock at once.
-				this.#server.listen({...where, backlog: 1024}, () => {
+				const bound = (): void => {
 					this.#server.off('error', reject);
 					resolve();
-				});
+				};
+				// Binding happens within this call: nobody else gets in before the socket has its permissions.
+				const before = control ? process.umask(0o177) : undefined;
+				try {
+					// A whole fleet may knock at once.
+					this.#server.listen({...where, backlog: 1024}, bound);
+				} finally {
+					if (before !== undefined) {
+						process.umask(before);
+					}
+				}
 			});
 			if (path !== undefined && mode !== undefined) {
 				await chmod(path, mode);

@@ -1,7 +1,7 @@
 /**
  * What a client says that it understands: Accept-Version (contract 2.4) and Accept.
  *
- * We have no channels, so both versions of IMGAPI read the same here and only the question is checked.
+ * All that differs between the versions of IMGAPI is that manifests of the second have their channels.
  */
 import {satisfies, validRange} from 'semver';
 import {RequestError} from './request-error.js';
@@ -13,11 +13,21 @@ export function checkVersion(header: string | undefined): void {
 	if (header === undefined || header.trim() === '') {
 		return;
 	}
-	// A range of a header's full length would be work for nothing: real ones are `~2` and `*`.
-	const range = header.length <= 256 ? validRange(header) : null;
+	const range = rangeOf(header);
 	if (range === null || !versions.some(version => satisfies(version, range))) {
 		throw new RequestError('INVALID_VERSION', `none of the versions ${versions.join(', ')} is in the accepted range`);
 	}
+}
+
+/** Whether somebody with this Accept-Version has heard of channels. Whoever says nothing means the first version. */
+export function knowsChannels(header: string | undefined): boolean {
+	const range = rangeOf(header ?? '~1');
+	return range !== null && satisfies('2.0.0', range);
+}
+
+/** A range of a header's full length would be work for nothing: real ones are `~2` and `*`. */
+function rangeOf(header: string): string | null {
+	return header.trim() === '' ? '~1' : header.length <= 256 ? validRange(header) : null;
 }
 
 /** text/plain has always been given JSON, and a binary type is what some curl users ask for. */

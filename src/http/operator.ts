@@ -6,7 +6,7 @@
 import type {Metrics} from '../host.js';
 import type {CacheOutcome, MirrorApi} from '../mirror.js';
 import type {Exchange} from './exchange.js';
-import type {Route} from './routes.js';
+import {open, type Route} from './routes.js';
 
 const outcomes: readonly CacheOutcome[] = ['hit', 'join', 'miss', 'stale', 'local', 'pass'];
 
@@ -48,8 +48,8 @@ export function operatorRoutes(options: {
 
 	return [
 		{speaks: 'plain', path: '/metrics', quiet: true, methods: {GET: scrape}},
-		{speaks: 'plain', path: '/healthz', quiet: true, methods: {GET: live}},
-		{speaks: 'plain', path: '/readyz', quiet: true, methods: {GET: ready}},
+		{speaks: 'plain', path: '/healthz', quiet: true, methods: {GET: open(live, 'none')}},
+		{speaks: 'plain', path: '/readyz', quiet: true, methods: {GET: open(ready, 'none')}},
 		{speaks: 'plain', path: '/status', methods: {GET: status}},
 	];
 }

@@ -6,7 +6,7 @@
 import {createHash} from 'node:crypto';
 import type {Exchange} from './exchange.js';
 import {namesJson} from './negotiate.js';
-import type {Route} from './routes.js';
+import {open, type Route} from './routes.js';
 
 export interface PageSettings {
 	readonly version: string;
@@ -51,10 +51,10 @@ export function pageRoutes({version, cloudName}: PageSettings): readonly Route[]
 	}
 
 	return [
-		{speaks: 'plain', path: '/', methods: {GET: root}},
-		{speaks: 'plain', path: '/docs', methods: {GET: exchange => toDocs(exchange)}},
-		{speaks: 'plain', path: '/docs/', methods: {GET: docs}},
-		{speaks: 'plain', path: '/favicon.ico', quiet: true, methods: {GET: favicon}},
+		{speaks: 'plain', path: '/', methods: {GET: open(root, 'none')}},
+		{speaks: 'plain', path: '/docs', methods: {GET: open(exchange => toDocs(exchange), 'none')}},
+		{speaks: 'plain', path: '/docs/', methods: {GET: open(docs, 'none')}},
+		{speaks: 'plain', path: '/favicon.ico', quiet: true, methods: {GET: open(favicon, 'none')}},
 	];
 }
 
@@ -70,10 +70,31 @@ const endpoints: readonly (readonly [name: string, text: string])[] = [
 		'Its file, whole or by <code>Range</code>. <code>index</code> chooses another than the first.',
 	],
 	['GET /images/:uuid/icon', 'Its icon.'],
-	['GET /images/:uuid/jobs', 'Always empty.'],
+	[
+		'GET /images/:uuid/jobs',
+		'What is being done about an image: <code>import-remote</code>. <code>task</code> and <code>execution</code> choose.',
+	],
+	['GET /jobs/:uuid', 'How far such a job is.'],
+	['GET /channels', 'The channels that images are in, if this server has any.'],
+	[
+		'POST /images',
+		'A new image, of a manifest without <code>uuid</code>. It is seen once it has a file and is activated.',
+	],
+	[
+		'POST /images/:uuid',
+		'<code>action</code>: <code>import</code> (a new image that keeps its uuid and date; <code>source</code>: from another server), <code>import-remote</code> (with its file and its origins, as a job), <code>activate</code>, <code>update</code>, <code>enable</code>, <code>disable</code>, <code>channel-add</code>, <code>change-stor</code>.',
+	],
+	['DELETE /images/:uuid', 'Removes an image, or takes it out of a <code>channel</code>.'],
+	[
+		'PUT /images/:uuid/file',
+		'The file, as the body or from a <code>source</code>. <code>compression</code> must be given, <code>sha1</code> should be.',
+	],
+	['POST /images/:uuid/file/from-url', 'The file from the <code>file_url</code> in the body.'],
+	['PUT /images/:uuid/icon', 'An icon: JPEG, PNG or GIF. <code>DELETE</code> removes it.'],
+	['POST /images/:uuid/acl', 'Accounts that see an image; <code>action=remove</code> takes them away.'],
 	[
 		'GET /datasets',
-		'Public images as DSAPI lists them, newest first. Filters: <code>name</code>, <code>version</code>, <code>type</code>, <code>os</code>, <code>creator_uuid</code>, <code>restricted_to_uuid</code>.',
+		'Images as DSAPI lists them, newest first. Filters: <code>name</code>, <code>version</code>, <code>type</code>, <code>os</code>, <code>creator_uuid</code>, <code>restricted_to_uuid</code>.',
 	],
 	[
 		'GET /datasets/:id',
@@ -81,6 +102,16 @@ const endpoints: readonly (readonly [name: string, text: string])[] = [
 	],
 	['GET /datasets/:id/:path', 'Its file, by the path that the dataset gives it.'],
 	['GET /assets/:path', 'A file by its path alone.'],
+	[
+		'PUT /datasets/:uuid',
+		'A dataset as a form: its <code>manifest</code>, and a part for each file, named by its path.',
+	],
+	['DELETE /datasets/:uuid', 'Removes a dataset.'],
+	[
+		'PUT /publish',
+		'An image in one go: the file is the body, the query describes it (<code>name</code>, <code>version</code>, <code>os</code>, <code>type</code>, …).',
+	],
+	['POST /uploads', 'Begins an upload that can be resumed, by the tus protocol.'],
 	['GET /status', 'How the mirror fares, as JSON.'],
 	['GET /metrics', 'Numbers for Prometheus.'],
 	['GET /healthz', '200 while the process lives.'],
@@ -121,7 +152,9 @@ somebody else), <code>miss</code> (fetched for you), <code>stale</code> (held he
 <code>x-request-id</code> is what the log calls the request.</p>
 <p>Errors are JSON: <code>{"code": "ResourceNotFound", "message": "…"}</code>, some with <code>errors</code>, a list of
 <code>{"field", "code"}</code>. 404 means that no source has it; 503 <code>RemoteSourceError</code> that nobody can tell.</p>
-<p>Nothing can be written here: whatever would change something answers 401.</p>
+<p>Whatever changes something needs a login that may publish; without one it answers 401. A login is a name and a password
+(HTTP Basic), a token in their place, or an HTTP Signature with an SSH key. <code>If-Match</code> on a change is honoured,
+too: 412 says that the image is not as you thought.</p>
 </body>
 </html>
 `;

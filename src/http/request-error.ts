@@ -7,13 +7,18 @@ import {MirrorError} from '../errors.js';
 
 export type RequestErrorCode =
 	| 'BAD_REQUEST'
+	| 'BAD_DIGEST'
+	| 'INVALID_ARGUMENT'
+	| 'INVALID_CONTENT'
 	| 'INVALID_VERSION'
+	| 'MISSING_ARGUMENT'
 	| 'METHOD_NOT_ALLOWED'
 	| 'NOT_ACCEPTABLE'
 	| 'PRECONDITION_FAILED'
 	| 'RANGE_NOT_SATISFIABLE'
 	| 'REQUEST_TIMEOUT'
 	| 'TOO_LARGE'
+	| 'UNSUPPORTED_MEDIA'
 	| 'HEADERS_TOO_LARGE'
 	| 'LOOP';
 
@@ -21,8 +26,13 @@ export class RequestError extends MirrorError {
 	override readonly code: RequestErrorCode;
 	readonly headers: Readonly<Record<string, string>>;
 
-	constructor(code: RequestErrorCode, message: string, headers: Readonly<Record<string, string>> = {}) {
-		super(message);
+	constructor(
+		code: RequestErrorCode,
+		message: string,
+		headers: Readonly<Record<string, string>> = {},
+		options?: ErrorOptions,
+	) {
+		super(message, options);
 		this.code = code;
 		this.headers = headers;
 	}

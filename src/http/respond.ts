@@ -3,7 +3,7 @@
  *
  * Everything that answers a client comes through `answerTo`; the rooms below know codes, and nothing of HTTP.
  */
-import {InvalidParameterError, MirrorError, type FieldFault} from '../errors.js';
+import {InvalidParameterError, MirrorError, RefusedError, ValidationError, type FieldFault} from '../errors.js';
 import {RequestError} from './request-error.js';
 
 /** Every code of IMGAPI (contract 3) and its status; below the line, those that HTTP needs besides. */
@@ -46,9 +46,11 @@ export const statuses: ReadonlyMap<string, number> = new Map([
 	['MissingParameter', 409],
 	['InvalidArgument', 409],
 
+	['NotAuthorizedError', 403],
 	['NotAcceptableError', 406],
 	['RequestTimeoutError', 408],
 	['RequestEntityTooLargeError', 413],
+	['UnsupportedMediaTypeError', 415],
 	['RequestedRangeNotSatisfiableError', 416],
 	['RequestHeaderFieldsTooLargeError', 431],
 ]);
@@ -59,10 +61,17 @@ const words: ReadonlyMap<string, string> = new Map([
 	['SOURCE_UNAVAILABLE', 'RemoteSourceError'],
 	['INTEGRITY', 'RemoteSourceError'],
 	['INVALID_PARAMETER', 'InvalidParameter'],
+	['VALIDATION', 'ValidationFailed'],
+	['FORBIDDEN', 'NotAuthorizedError'],
 	['NO_SPACE', 'ServiceUnavailableError'],
 	['STOPPING', 'ServiceUnavailableError'],
 	['UNAUTHORIZED', 'UnauthorizedError'],
 	['BAD_REQUEST', 'BadRequestError'],
+	['BAD_DIGEST', 'BadDigest'],
+	['INVALID_ARGUMENT', 'InvalidArgument'],
+	['MISSING_ARGUMENT', 'MissingParameter'],
+	['INVALID_CONTENT', 'InvalidContent'],
+	['UNSUPPORTED_MEDIA', 'UnsupportedMediaTypeError'],
 	['INVALID_VERSION', 'InvalidVersion'],
 	['METHOD_NOT_ALLOWED', 'MethodNotAllowedError'],
 	['NOT_ACCEPTABLE', 'NotAcceptableError'],
@@ -84,18 +93,22 @@ export interface ErrorAnswer {
 }
 
 export function answerTo(error: unknown): ErrorAnswer {
-	const code = error instanceof MirrorError ? words.get(error.code) : undefined;
+	const code = error instanceof MirrorError ? wordFor(error) : undefined;
 	if (!(error instanceof MirrorError) || code === undefined) {
 		return answer('InternalError', 'the mirror failed to answer; its log says why');
 	}
 	return {
 		...answer(code, error.message),
-		errors: error instanceof InvalidParameterError ? error.errors : undefined,
+		errors: error instanceof InvalidParameterError || error instanceof ValidationError ? error.errors : undefined,
 		headers: {
 			...(code === 'UnauthorizedError' ? {'WWW-Authenticate': 'Basic realm="IMGAPI"'} : {}),
 			...(error instanceof RequestError ? error.headers : {}),
 		},
 	};
+}
+
+function wordFor(error: MirrorError): string | undefined {
+	return error instanceof RefusedError ? error.refusal : words.get(error.code);
 }
 
 export function answer(code: string, message: string, errors?: readonly FieldFault[]): ErrorAnswer {

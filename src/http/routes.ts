@@ -1,12 +1,15 @@
 /**
- * What is served where: routes as data, and how fastify is made to serve them.
+ * What is served where and to whom: routes as data, and how fastify is made to serve them.
  *
- * A route names its methods; HEAD, OPTIONS, 405, Accept and Accept-Version follow from that. Handlers answer through
- * the exchange, so fastify finds them and does nothing else: bodies are theirs to read, too.
+ * A route names its methods and who may use each; HEAD, OPTIONS, 405, Accept, Accept-Version and 401 follow from that.
+ * Handlers answer through the exchange, so fastify finds them and does nothing else: bodies are theirs to read, too.
  */
 import {METHODS, type IncomingMessage} from 'node:http';
 import type {FastifyInstance} from 'fastify';
-import {NotFoundError, UnauthorizedError} from '../errors.js';
+import type {Right} from '../access/caller.js';
+import {NotFoundError} from '../errors.js';
+import {isUuid} from '../image/manifest.js';
+import {admit, refuseOtherSites, type Auth, type Gate, type Rule} from './callers.js';
 import type {Exchange} from './exchange.js';
 import {acceptsJson, checkVersion} from './negotiate.js';
 import {RequestError} from './request-error.js';
@@ -14,8 +17,21 @@ import {RequestError} from './request-error.js';
 export type Params = Readonly<Record<string, string | undefined>>;
 export type Handler = (exchange: Exchange, params: Params) => Promise<void> | void;
 
+/** A handler alone is `passive` and needs the right to read. */
+export interface GuardedHandler {
+	readonly handler: Handler;
+	readonly auth: Auth;
+	/** `strict` without one: publish. Otherwise: none is needed. */
+	readonly right?: Right;
+}
+
+export type Method = 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE' | 'OPTIONS';
+
 export interface Route {
-	/** `:name` stands for one segment. Also the route's name in metrics and log. */
+	/**
+	 * `:name` stands for one segment. Also the route's name in metrics and log. Several routes may share a path: each
+	 * brings methods of its own.
+	 */
 	readonly path: string;
 	/** `imgapi` looks at Accept-Version; `plain` is for people and their tools, and not for pages of other sites. */
 	readonly speaks: 'imgapi' | 'dsapi' | 'plain';
@@ -23,8 +39,19 @@ export interface Route {
 	readonly json?: boolean;
 	/** Nobody wants to read about these in the log. */
 	readonly quiet?: boolean;
-	/** HEAD is GET without a body. */
-	readonly methods: Partial<Readonly<Record<'GET' | 'POST' | 'PUT' | 'DELETE', Handler>>>;
+	/** HEAD is GET without a body, OPTIONS tells what there is, unless they are here themselves. */
+	readonly methods: Partial<Readonly<Record<Method, Handler | GuardedHandler>>>;
+}
+
+export interface RouteContext {
+	readonly access: Gate;
+	readonly exchangeOf: (request: IncomingMessage) => Exchange;
+}
+
+/** How one method of a path is served. */
+interface Served extends Rule {
+	readonly handler: Handler;
+	readonly route: Route;
 }
 
 /** CONNECT never comes this far. */
@@ -36,81 +63,104 @@ const crossOriginHeaders = {
 	'Access-Control-Max-Age': '86400',
 };
 
-/** For endpoints that need a credential: there are none yet, so that every write is refused. */
-export function refuse(): never {
-	throw new UnauthorizedError('this needs a login, and nobody has one');
+/** Clients send whatever credential they have, right or wrong, along with these. */
+export function open(handler: Handler, right: Right | 'none' = 'read'): GuardedHandler {
+	return {handler, auth: 'open', ...(right === 'none' ? {} : {right})};
 }
 
-/**
- * For endpoints that need no credential but refuse a wrong one: it is how command-line tools test theirs. imgadm sends
- * what its source's URL has (`http://user:password@…`) with everything but has no use for it here: its operator learns
- * so from `imgadm sources -a`, before anything depends on it. A proxy in front that has logins of its own must
- * not pass them on.
- */
-export function refuseCredentials(exchange: Exchange): void {
-	if (exchange.headers.authorization) {
-		throw new UnauthorizedError('nobody can log in here: leave the user and password out');
-	}
+/** Only who has the right gets as far as anything else. */
+export function strict(handler: Handler, right: Right = 'publish'): GuardedHandler {
+	return {handler, auth: 'strict', right};
 }
 
-export function serveRoutes(
-	app: FastifyInstance,
-	routes: readonly Route[],
-	exchangeOf: (request: IncomingMessage) => Exchange,
-): void {
+export function serveRoutes(app: FastifyInstance, routes: readonly Route[], context: RouteContext): void {
 	for (const method of everyMethod) {
 		// Bodiless to fastify, which would read and parse them otherwise, before anybody was asked.
 		app.addHttpMethod(method, {overrideExisting: true});
 	}
-	for (const route of routes) {
-		serve(app, route, exchangeOf);
+	for (const path of new Set(routes.map(route => route.path))) {
+		const alike = routes.filter(route => route.path === path);
+		servePath(app, path, alike, context);
 	}
 	app.setNotFoundHandler((request, reply) => {
 		reply.hijack();
-		const exchange = exchangeOf(request.raw);
+		const exchange = context.exchangeOf(request.raw);
 		exchange.fail(new NotFoundError(`${exchange.target.asked} does not exist`));
 	});
 }
 
-function serve(app: FastifyInstance, route: Route, exchangeOf: (request: IncomingMessage) => Exchange): void {
-	const handlers = new Map<string, Handler>(Object.entries(route.methods));
-	const get = handlers.get('GET');
-	if (get !== undefined) {
-		handlers.set('HEAD', get);
+function servePath(app: FastifyInstance, path: string, routes: readonly Route[], context: RouteContext): void {
+	const served = new Map<string, Served>(routes.flatMap(methodsOf));
+	const get = served.get('GET');
+	if (get !== undefined && !served.has('HEAD')) {
+		served.set('HEAD', get);
 	}
-	const allow = [...handlers.keys(), 'OPTIONS'].sort().join(', ');
-	handlers.set('OPTIONS', exchange => {
+	const allow = [...new Set([...served.keys(), 'OPTIONS'])].sort().join(', ');
+	const crossOrigin = routes.some(({speaks}) => speaks !== 'plain');
+	const quiet = routes.some(route => route.quiet ?? false);
+	const options: Handler = exchange => {
 		exchange.empty(204, {
 			Allow: allow,
-			...(route.speaks === 'plain' ? {} : {'Access-Control-Allow-Methods': allow, ...crossOriginHeaders}),
+			...(crossOrigin ? {'Access-Control-Allow-Methods': allow, ...crossOriginHeaders} : {}),
 		});
-	});
+	};
 	const wrongMethod: Handler = exchange => {
 		throw new RequestError('METHOD_NOT_ALLOWED', `${exchange.method} is not allowed`, {Allow: allow});
 	};
 
 	for (const method of everyMethod) {
-		const handle = handlers.get(method) ?? wrongMethod;
+		const found = served.get(method);
 		app.route<{Params: Params}>({
 			method,
-			url: route.path,
+			url: path,
 			async handler(request, reply) {
 				reply.hijack();
-				const exchange = exchangeOf(request.raw);
-				exchange.route = route.path;
-				exchange.quiet = route.quiet ?? false;
-				exchange.crossOrigin = route.speaks !== 'plain';
+				const exchange = context.exchangeOf(request.raw);
+				exchange.route = path;
+				exchange.quiet = quiet;
+				exchange.crossOrigin = crossOrigin;
 				try {
-					if (handle !== wrongMethod && method !== 'OPTIONS') {
-						negotiate(route, exchange);
+					if (found !== undefined) {
+						await serve(found, exchange, request.params, context.access);
+					} else {
+						await (method === 'OPTIONS' ? options : wrongMethod)(exchange, request.params);
 					}
-					await handle(exchange, request.params);
 				} catch (error) {
 					exchange.fail(error);
 				}
 			},
 		});
 	}
+}
+
+function methodsOf(route: Route): readonly (readonly [string, Served])[] {
+	return Object.entries(route.methods).map(([method, given]) => {
+		const {handler, auth, right} =
+			typeof given === 'function' ? {handler: given, auth: 'passive' as const, right: 'read' as const} : given;
+		return [method, {handler, auth, right: right ?? (auth === 'strict' ? 'publish' : undefined), route}];
+	});
+}
+
+/** Where anybody may ask, whatever is wrong with the question is said first; elsewhere, nothing is before the login. */
+async function serve(served: Served, exchange: Exchange, params: Params, access: Gate): Promise<void> {
+	const {route, handler, auth} = served;
+	if (auth !== 'strict') {
+		negotiate(route, exchange);
+		checkUuid(params);
+		await admit(exchange, access, served);
+	} else {
+		const writes = exchange.method !== 'GET' && !exchange.head;
+		if (writes) {
+			exchange.audit(`${exchange.method} ${route.path}`, params['uuid'] ?? params['id']);
+		}
+		await admit(exchange, access, served);
+		if (writes) {
+			refuseOtherSites(exchange);
+		}
+		negotiate(route, exchange);
+		checkUuid(params);
+	}
+	await handler(exchange, params);
 }
 
 function negotiate(route: Route, exchange: Exchange): void {
@@ -120,5 +170,12 @@ function negotiate(route: Route, exchange: Exchange): void {
 	}
 	if (route.json === true && !acceptsJson(accept)) {
 		throw new RequestError('NOT_ACCEPTABLE', 'there is nothing but JSON here');
+	}
+}
+
+function checkUuid(params: Params): void {
+	const {uuid} = params;
+	if (uuid !== undefined && !isUuid(uuid)) {
+		throw new NotFoundError(`${uuid} is no uuid`);
 	}
 }

@@ -55,7 +55,7 @@ async function send(exchange: Exchange, file: OpenFile, context: SendFileContext
 		exchange.end();
 		return;
 	}
-	if (file.cache !== 'hit') {
+	if (file.cache !== 'hit' && file.cache !== 'local') {
 		exchange.refuseCircle();
 	}
 	const range = rangeOf(exchange, file, validators);

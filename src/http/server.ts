@@ -2,7 +2,7 @@
  * The mirror on the wire: listeners in front, fastify's router behind, and one exchange for each request between.
  *
  * `assemble.ts` starts it and hands it new settings on SIGHUP; `stop` lets answers come to their end. What is answered
- * is in `images.ts`, `datasets.ts`, `operator.ts` and `pages.ts`.
+ * is in the files of routes that are put together here.
  */
 import type {IncomingMessage, ServerResponse} from 'node:http';
 import {hostname} from 'node:os';
@@ -10,17 +10,25 @@ import {fastify, type FastifyInstance} from 'fastify';
 import {NotFoundError} from '../errors.js';
 import type {Host} from '../host.js';
 import type {MirrorApi} from '../mirror.js';
+import {adminRoutes} from './admin.js';
 import {BufferBudget} from './buffers.js';
+import type {Gate} from './callers.js';
 import type {Connection} from './connection.js';
+import {datasetUploadRoutes} from './dataset-upload.js';
 import {datasetRoutes, type DatasetSettings} from './datasets.js';
 import {Exchange, type Front} from './exchange.js';
+import {fileWrites} from './file-writes.js';
+import {ImageRequests} from './image-requests.js';
+import {imageWrites} from './image-writes.js';
 import {imageRoutes} from './images.js';
 import {Listener, type HttpLimits, type ListenOptions} from './listener.js';
 import {operatorRoutes} from './operator.js';
 import {pageRoutes} from './pages.js';
+import {publishRoutes} from './publish-stream.js';
 import {RequestError} from './request-error.js';
 import {serveRoutes} from './routes.js';
 import {parseTarget} from './target.js';
+import {uploadRoutes} from './uploads.js';
 
 export type {HttpLimits, ListenOptions, TlsFiles} from './listener.js';
 
@@ -31,6 +39,8 @@ export interface HttpSettings extends DatasetSettings {
 
 export interface HttpOptions extends HttpSettings {
 	readonly mirror: MirrorApi;
+	/** Who asks, and what they may do. */
+	readonly access: Gate;
 	readonly host: Host;
 	readonly listen: readonly ListenOptions[];
 	readonly version: string;
@@ -39,7 +49,7 @@ export interface HttpOptions extends HttpSettings {
 }
 
 export interface HttpFront {
-	/** Really bound: `http://127.0.0.1:8080`, `https://…`, `unix:/path`. */
+	/** Really bound, without sockets for control: `http://127.0.0.1:8080`, `https://…`, `unix:/path`. */
 	readonly addresses: readonly string[];
 	/**
 	 * Opens what is new, then closes what is gone; listeners that stay read their TLS files again. Throws UsageError
@@ -73,10 +83,15 @@ class HttpServer implements HttpFront {
 	#stopping: Promise<void> | undefined;
 
 	constructor(options: HttpOptions) {
-		const {mirror, host, version} = options;
+		const {mirror, access, host, version} = options;
 		this.#host = host;
 		this.#settings = options;
-		this.#front = {host, product: `imgmirror/${version}`, hostName: hostname(), instanceId: options.instanceId};
+		this.#front = {
+			host,
+			product: `imgmirror/${version}`,
+			...{hostName: hostname(), instanceId: options.instanceId},
+			uploadIdleMs: () => this.#settings.limits.uploadIdleTimeoutMs,
+		};
 		this.#app = fastify({
 			exposeHeadRoutes: false,
 			routerOptions: {caseSensitive: true, ignoreTrailingSlash: false, maxParamLength: 1024 * 1024},
@@ -87,16 +102,23 @@ class HttpServer implements HttpFront {
 			},
 		});
 		const files = {budget: new BufferBudget(), metrics: host.metrics};
+		const images = new ImageRequests({mirror});
 		const settings = (): HttpSettings => this.#settings;
 		serveRoutes(
 			this.#app,
 			[
-				...imageRoutes({mirror, version, files}),
+				...imageRoutes({mirror, images, version, files}),
+				...imageWrites({mirror, images, settings}),
+				...fileWrites({mirror, images}),
+				...adminRoutes({mirror, images, access, log: host.log}),
 				...datasetRoutes({mirror, files, settings}),
+				...datasetUploadRoutes({mirror, settings}),
+				...publishRoutes({mirror, images}),
+				...uploadRoutes({mirror, images, settings}),
 				...operatorRoutes({mirror, metrics: host.metrics, isStopping: () => this.#stopping !== undefined}),
 				...pageRoutes({version, cloudName: () => settings().datasetNames.cloudName}),
 			],
-			request => this.#exchangeOf(request),
+			{access, exchangeOf: request => this.#exchangeOf(request)},
 		);
 	}
 
@@ -106,7 +128,7 @@ class HttpServer implements HttpFront {
 	}
 
 	get addresses(): readonly string[] {
-		return this.#listeners.map(({address}) => address);
+		return this.#listeners.filter(({options}) => options.control !== true).map(({address}) => address);
 	}
 
 	async setListeners(listen: readonly ListenOptions[]): Promise<void> {
@@ -194,6 +216,7 @@ class HttpServer implements HttpFront {
 			front: this.#front,
 			request,
 			response,
+			peer: connection.peer,
 			onDone: () => connection.done(exchange),
 		});
 		connection.add(exchange, () => this.#start(exchange, request, response));
@@ -202,7 +225,9 @@ class HttpServer implements HttpFront {
 	#start(exchange: Exchange, request: IncomingMessage, response: ServerResponse): void {
 		try {
 			checkRequest(request);
-			exchange.target = parseTarget(request.url ?? '', this.#settings.basePath);
+			// The command line does not know what the server was started with.
+			const basePath = exchange.peer.kind === 'control' ? '' : this.#settings.basePath;
+			exchange.target = parseTarget(request.url ?? '', basePath);
 		} catch (error) {
 			exchange.fail(error);
 			return;

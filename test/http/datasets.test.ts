@@ -4,6 +4,7 @@ import test from 'ava';
 import fc from 'fast-check';
 import {makeImage, makeManifests} from '../helpers/make-image.js';
 import type {FakeImage} from './fake-mirror.js';
+import {basicLogin, FakeAccess} from './fake-access.js';
 import {answersIn, ask, say, settings, startFront} from './front.js';
 
 interface Dataset {
@@ -25,7 +26,8 @@ test('the list shows public active images that DSAPI knows the type of, newest f
 		makeImage({public: false}),
 		makeImage({extra: {files: []}}),
 	];
-	const {url} = await startFront(t, {images: [...listed, ...others]});
+	const access = new FakeAccess({insider: ['private']}, {network: ['read']});
+	const {url} = await startFront(t, {images: [...listed, ...others], access});
 	const {status, headers, text, json} = await ask(url, '/datasets');
 	t.is(status, 200);
 	t.deepEqual(
@@ -37,6 +39,8 @@ test('the list shows public active images that DSAPI knows the type of, newest f
 	t.is(headers['content-length'], String(Buffer.byteLength(text)));
 	t.is(headers['access-control-allow-origin'], '*');
 	t.is(headers['x-cache'], 'hit');
+	const inside = await ask(url, '/datasets', {headers: {authorization: basicLogin('insider')}});
+	t.is((inside.json as readonly Dataset[]).length, listed.length + 1);
 });
 
 test('an empty list is an empty array', async t => {
@@ -203,7 +207,8 @@ test('assets are files by path alone: unknown is 404, ambiguous is 400', async t
 	const only = makeImage({name: 'only'});
 	const twins = [makeImage({name: 'twin'}), makeImage({name: 'twin'})];
 	const hidden = makeImage({name: 'hidden', public: false});
-	const {url, mirror} = await startFront(t, {images: [only, ...twins, hidden]});
+	const access = new FakeAccess({insider: ['private']}, {network: ['read']});
+	const {url, mirror} = await startFront(t, {images: [only, ...twins, hidden], access});
 	const found = await ask(url, `/assets/${only.path}`);
 	t.is(found.status, 200);
 	t.deepEqual(found.body, only.bytes);
@@ -211,6 +216,8 @@ test('assets are files by path alone: unknown is 404, ambiguous is 400', async t
 	t.is(several.status, 400);
 	t.like(several.json, {code: 'BadRequestError', error: {code: 400}});
 	t.is((await ask(url, `/assets/${hidden.path}`)).status, 404);
+	const inside = await ask(url, `/assets/${hidden.path}`, {headers: {authorization: basicLogin('insider')}});
+	t.deepEqual(inside.body, hidden.bytes);
 	t.is((await ask(url, '/assets/none')).status, 404);
 	t.is((await ask(url, '/assets/')).status, 404);
 	t.is(mirror.openFiles, 0);

@@ -22,6 +22,7 @@ import type {
 } from '../../src/mirror.js';
 import type {Ask} from '../../src/sources/source.js';
 import type {TestManifest} from '../helpers/make-image.js';
+import {FakePublish} from './fake-publish.js';
 
 /** A `TestImage`, or a manifest with bytes that are made up as they are read. */
 export type FakeImage = TestManifest & {
@@ -36,6 +37,8 @@ type Verb =
 export class FakeMirror implements MirrorApi {
 	readonly calls: {readonly verb: Verb; readonly ask?: Ask; readonly about?: string | number}[] = [];
 	readonly manifests: readonly Manifest[];
+	/** Finds nothing of its own unless a test puts it there. */
+	readonly publish = new FakePublish();
 	/** Runs before each call of that name; may throw or wait. `about`: a uuid, a query's key, or where a read begins. */
 	readonly before: Partial<Record<Verb, ((ask?: Ask, about?: string | number) => Promise<void> | void) | undefined>> =
 		{};
@@ -91,6 +94,10 @@ export class FakeMirror implements MirrorApi {
 
 	async find(uuid: Uuid, ask: Ask): Promise<FoundImage> {
 		await this.called('find', ask, uuid);
+		const ours = this.publish.get(uuid);
+		if (ours !== undefined) {
+			return {manifest: ours, source: 'local', cache: 'local'};
+		}
 		const manifest = this.manifests.find(each => each.uuid === uuid);
 		if (manifest === undefined) {
 			throw new NotFoundError(`image ${uuid} not found`);

@@ -6,6 +6,7 @@ import {connect, type Socket} from 'node:net';
 import {startHttp, type HttpFront, type HttpOptions, type ListenOptions} from '../../src/http/server.js';
 import type {Scope} from '../helpers/temp-dir.js';
 import {testHost, type TestHost} from '../helpers/test-host.js';
+import {FakeAccess} from './fake-access.js';
 import {FakeMirror, type FakeImage} from './fake-mirror.js';
 
 export interface StartedFront {
@@ -28,7 +29,13 @@ export const settings = {
 	basePath: '',
 	publicUrl: undefined,
 	datasetNames: {cloudName: 'sdc', creatorName: 'sdc'},
-	limits: {headersTimeoutMs: 30_000, keepAliveTimeoutMs: 30_000, clientIdleTimeoutMs: 0, maxHeaderBytes: 16_384},
+	limits: {
+		headersTimeoutMs: 30_000,
+		keepAliveTimeoutMs: 30_000,
+		clientIdleTimeoutMs: 0,
+		maxHeaderBytes: 16_384,
+		uploadIdleTimeoutMs: 60_000,
+	},
 };
 
 export function tcp(address = '127.0.0.1:0'): ListenOptions {
@@ -49,6 +56,7 @@ export async function startFront(t: Scope, options: FrontOptions = {}): Promise<
 	const front = await startHttp({
 		...settings,
 		listen: [tcp()],
+		access: new FakeAccess(),
 		version,
 		instanceId: 'this-mirror',
 		...rest,

@@ -3,6 +3,7 @@ import {hostname} from 'node:os';
 import test from 'ava';
 import {IntegrityError, MirrorError, NoSpaceError, SourceUnavailableError, StoppingError} from '../../src/errors.js';
 import {makeImage, publisher} from '../helpers/make-image.js';
+import {basicLogin, FakeAccess} from './fake-access.js';
 import {ask, startFront, version} from './front.js';
 
 const basic = {authorization: 'Basic dXNlcjpwYXNzd29yZA=='};
@@ -277,7 +278,7 @@ for (const [path, field] of [
 	});
 }
 
-test('inclAdminFields is for those who can log in, which is nobody', async t => {
+test('inclAdminFields is for those who have logged in', async t => {
 	const image = makeImage();
 	const {url} = await startFront(t, {images: [image]});
 	for (const path of [`/images/${image.uuid}`, '/images']) {
@@ -378,6 +379,11 @@ test('whatever writes is 401, whatever else is wrong with it', async t => {
 		['POST', '/state?action=dropcaches'],
 		['PUT', `/datasets/${image.uuid}`],
 		['DELETE', `/datasets/${image.uuid}`],
+		['PUT', '/publish?name=x'],
+		['POST', '/publish'],
+		['POST', '/uploads'],
+		['PATCH', '/uploads/x'],
+		['POST', '/adopt'],
 	] as const) {
 		for (const body of [undefined, '{}', 'not json']) {
 			const {status, headers, text} = await ask(url, path, {
@@ -391,6 +397,7 @@ test('whatever writes is 401, whatever else is wrong with it', async t => {
 		}
 	}
 	t.is(mirror.calls.length, 0);
+	t.is(mirror.publish.calls.length, 0);
 });
 
 for (const [path, allow, methods] of [
@@ -443,11 +450,13 @@ test('OPTIONS * and the preflight of a browser are answered', async t => {
 
 test('Accept-Version is looked at on every path of IMGAPI, and nowhere else', async t => {
 	const image = makeImage({icon: Buffer.from('x')});
-	const {url} = await startFront(t, {images: [image]});
+	const {url} = await startFront(t, {images: [image], access: new FakeAccess({op: ['operate']})});
 	const at = `/images/${image.uuid}`;
 	for (const path of ['/ping', '/images', at, `${at}/file`, `${at}/icon`, `${at}/jobs`, '/channels', '/state']) {
 		for (const range of ['~99', 'garbage']) {
-			const {status, json} = await ask(url, path, {headers: {'accept-version': range}});
+			const {status, json} = await ask(url, path, {
+				headers: {'accept-version': range, ...(path === '/state' ? {authorization: basicLogin('op')} : {})},
+			});
 			t.is(status, 400, path);
 			t.is((json as {code: string}).code, 'InvalidVersion');
 		}

@@ -10,6 +10,7 @@ import {testCertificates} from '../helpers/certificates.js';
 import {makeImage} from '../helpers/make-image.js';
 import {tempDir} from '../helpers/temp-dir.js';
 import {testHost} from '../helpers/test-host.js';
+import {FakeAccess} from './fake-access.js';
 import {FakeMirror} from './fake-mirror.js';
 import {ask, hears, heard, open, settings, startFront, tcp, version} from './front.js';
 
@@ -118,7 +119,14 @@ test('an address that cannot be had is said plainly, and nothing else stays open
 	const path = join(directory, 'socket');
 	const host = testHost();
 	const start = (listen: ListenOptions): Promise<unknown> =>
-		startHttp({...settings, mirror: new FakeMirror(), host, version, instanceId: 'x', listen: [unix(path), listen]});
+		startHttp({
+			...settings,
+			...{access: new FakeAccess(), mirror: new FakeMirror()},
+			host,
+			version,
+			instanceId: 'x',
+			listen: [unix(path), listen],
+		});
 	for (const [listen, message] of [
 		[tcp(`127.0.0.1:${taken.port}`), `cannot listen on 127.0.0.1:${taken.port}: the address is in use`],
 		[tcp('192.0.2.1:0'), 'cannot listen on 192.0.2.1:0: this machine does not have that address'],
