@@ -9,4 +9,6 @@ export const exitCodes = {
 	failure: 1,
 	/** The command line or the configuration is wrong, and stays so until somebody changes it. */
 	usage: 2,
+	/** Told to stop by a signal, as shells say it. */
+	interrupted: 130,
 } as const;

@@ -5,10 +5,25 @@
  */
 import type {networkInterfaces} from 'node:os';
 import type {Config} from '../config.js';
+import type {Clock} from '../host.js';
 
 export interface Output {
 	write(text: string): unknown;
 	readonly isTTY?: boolean;
+	/** Of the terminal. */
+	readonly columns?: number;
+}
+
+/** What is piped in. Read once. */
+export interface Input extends AsyncIterable<unknown> {
+	readonly isTTY?: boolean;
+}
+
+/** The way to the server of a data directory, for whoever runs as the same account. */
+export interface Control {
+	/** The path of the socket, whether or not anybody listens there. */
+	controlSocket(data: string): Promise<string>;
+	isRunning(data: string): Promise<boolean>;
 }
 
 /** A mirror that runs: what `assemble` makes. */
@@ -36,6 +51,7 @@ export interface ProcessEvents {
 }
 
 export interface CliIo {
+	readonly stdin: Input;
 	readonly stdout: Output;
 	readonly stderr: Output;
 	readonly env: Readonly<Record<string, string | undefined>>;
@@ -45,7 +61,9 @@ export interface CliIo {
 	readonly process: ProcessEvents;
 	/** At once, whatever is under way. */
 	exit(code: number): void;
-	/** Instead of the real one: for tests. */
+	/** Instead of the real ones: for tests. */
 	readonly assemble?: Assemble;
+	readonly control?: Control;
+	readonly clock?: Clock;
 	readonly networkInterfaces: typeof networkInterfaces;
 }

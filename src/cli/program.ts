@@ -1,16 +1,19 @@
 /**
- * What can be typed: commands, flags and their help. commander has its only door here.
+ * What can be typed: commands, flags and their help. commander has its door here and in the files beside.
  *
  * Flags are handed to the configuration's reader as they are: it knows what may stand in them, and says it in the same
- * words as for the file.
+ * words as for the file. Commands for publishers are in `publish-program.ts`, those about users in `user-commands.ts`.
  */
 import {Command, CommanderError} from 'commander';
 import type {ConfigRequest} from '../config.js';
 import {exitCodes} from './exit-codes.js';
 import type {CliIo} from './io.js';
+import {checkHelp, configHelp, exampleHelp, generalHelp, serveHelp, showHelp} from './program-help.js';
+import {addPublishCommands, type PublishActions} from './publish-program.js';
+import {userCommands} from './user-commands.js';
 
 /** What each command does, with the request for its configuration already made. Resolves with the exit code. */
-export interface Actions {
+export interface Actions extends PublishActions {
 	serve(request: ConfigRequest): Promise<number>;
 	configCheck(request: ConfigRequest): number;
 	configShow(request: ConfigRequest): number;
@@ -42,6 +45,8 @@ export async function runProgram(argv: readonly string[], actions: Actions, io: 
 		.version(`imgmirror ${io.version}`, '-V, --version', 'print the version')
 		.helpOption('-h, --help', 'print help')
 		.helpCommand('help [command]', 'print help for a command')
+		// What stands behind a command is the command's: --version is an image's there.
+		.enablePositionalOptions()
 		.exitOverride()
 		.configureOutput({
 			writeOut: text => void io.stdout.write(text),
@@ -54,6 +59,11 @@ export async function runProgram(argv: readonly string[], actions: Actions, io: 
 		.description('Run the mirror until it is told to stop.')
 		.addHelpText('after', serveHelp)
 		.action(act(request => actions.serve(request)));
+
+	addPublishCommands(program, actions, io, exitCode => {
+		code = exitCode;
+	});
+	userCommands(program, io);
 
 	const config = program
 		.command('config')
@@ -115,79 +125,3 @@ function requestFrom({config, source, ...flags}: Options, io: CliIo): ConfigRequ
 		directory: io.directory,
 	};
 }
-
-const generalHelp = `
-Without a configuration, "imgmirror serve" fronts the public image servers, keeps
-what it fetches in ./data and listens on 127.0.0.1:8080.
-
-Examples:
-  imgmirror serve
-  imgmirror serve --config /etc/imgmirror.json
-  imgmirror config check --config /etc/imgmirror.json
-  imgmirror help serve
-
-Exit codes:
-  0  all went well
-  1  it could not be done, for instance because the port is taken
-  2  the command line or the configuration is wrong`;
-
-const overriding = `
-A flag goes before its environment variable, that before the file, that before the
-defaults. No file is read unless it is named. Relative paths in a file begin at its
-own directory.`;
-
-const serveHelp = `${overriding}
-
-Signals:
-  HUP        read the configuration again; a faulty one changes nothing
-  TERM, INT  stop: let answers finish, suspend transfers so that they resume;
-             a second one stops at once
-
-Examples:
-  imgmirror serve
-  imgmirror serve --listen 0.0.0.0:80 --data /var/imgmirror
-  imgmirror serve --listen 8080 --listen unix:/run/imgmirror.sock
-  imgmirror serve --source https://images.smartos.org --source lab=http://10.0.0.5/datasets
-
-Exit codes:
-  0  it was told to stop, and did
-  1  it could not start (the port or the data directory is taken), failed, or was
-     told twice to stop
-  2  the command line or the configuration is wrong`;
-
-const configHelp = `
-Examples:
-  imgmirror config check --config /etc/imgmirror.json
-  imgmirror config example > /etc/imgmirror.json
-  imgmirror config help show
-
-Exit codes:
-  0  all went well
-  2  the command line or the configuration is wrong`;
-
-const checkHelp = `${overriding}
-
-Example:
-  imgmirror config check --config /etc/imgmirror.json && svcadm refresh imgmirror
-
-Exit codes:
-  0  there are no faults
-  2  there are: one line for each of them`;
-
-const showHelp = `${overriding}
-
-Passwords are masked. What comes from a flag or a variable has a comment that says so.
-
-Example:
-  imgmirror config show --source https://images.smartos.org
-
-Exit codes:
-  0  printed
-  2  the configuration has faults`;
-
-const exampleHelp = `
-Example:
-  imgmirror config example > /etc/imgmirror.json
-
-Exit codes:
-  0  printed`;

@@ -5,6 +5,7 @@
  * said on stderr here; failures of a running mirror are the commands' own to report.
  */
 import {ConfigError, MirrorError, describe} from '../errors.js';
+import {InterruptedError} from './client-errors.js';
 import {configCheck, configExample, configShow} from './config-commands.js';
 import {exitCodes} from './exit-codes.js';
 import type {CliIo} from './io.js';
@@ -22,6 +23,22 @@ export async function runCli(argv: readonly string[], io: CliIo): Promise<number
 				configCheck: request => configCheck(request, io),
 				configShow: request => configShow(request, io),
 				configExample: () => configExample(io),
+				async publish(options) {
+					const {publish} = await import('./publish.js');
+					return publish(options, io);
+				},
+				async writeManifest(options) {
+					const {writeManifest} = await import('./manifest-commands.js');
+					return writeManifest(options, io);
+				},
+				async lint(options) {
+					const {lint} = await import('./manifest-commands.js');
+					return lint(options, io);
+				},
+				async adopt(options) {
+					const {adopt} = await import('./adopt.js');
+					return adopt(options, io);
+				},
 			},
 			io,
 		);
@@ -29,6 +46,10 @@ export async function runCli(argv: readonly string[], io: CliIo): Promise<number
 		if (error instanceof ConfigError) {
 			io.stderr.write(`imgmirror: ${error.message}\n${error.faults.map(fault => `  ${fault}\n`).join('')}`);
 			return exitCodes.usage;
+		}
+		if (error instanceof InterruptedError) {
+			io.stderr.write(`imgmirror: ${error.message}\n`);
+			return exitCodes.interrupted;
 		}
 		const text = error instanceof MirrorError || !(error instanceof Error) ? describe(error) : error.stack;
 		io.stderr.write(`imgmirror: ${text ?? describe(error)}\n`);

@@ -2,8 +2,10 @@
  * A process for commands to run in, without one: what they write is kept, signals come when a test sends them.
  */
 import {EventEmitter, once} from 'node:events';
+import {Readable} from 'node:stream';
+import type {AssembleOptions, CliIo, Control, Input, RunningMirror} from '../../src/cli/io.js';
 import type {Config} from '../../src/config.js';
-import type {AssembleOptions, CliIo, RunningMirror} from '../../src/cli/io.js';
+import {systemClock, type Clock} from '../../src/host.js';
 
 export interface LogLine {
 	readonly level: number;
@@ -14,7 +16,13 @@ export interface LogLine {
 export class FakeIo implements CliIo {
 	readonly process = new EventEmitter();
 	readonly env: Record<string, string> = {};
-	readonly directory = process.cwd();
+	directory = process.cwd();
+	/** What is piped in; nothing, unless a test says so. */
+	stdin: Input = Readable.from([]);
+	/** The machine's, unless a test brings another one. */
+	clock: Clock = systemClock;
+	/** Of a machine on which no server runs. */
+	control: Control = {controlSocket: async data => `${data}/control.sock`, isRunning: async () => false};
 	readonly version = '1.2.3';
 	readonly networkInterfaces = (): ReturnType<CliIo['networkInterfaces']> => ({});
 	readonly exits: number[] = [];
@@ -27,14 +35,14 @@ export class FakeIo implements CliIo {
 	/** Rejects instead of assembling, or waits before. */
 	beforeAssembled: () => Promise<void> = async () => undefined;
 
-	readonly stdout = {
+	readonly stdout: {write(text: string): void; isTTY?: boolean} = {
 		write: (text: string): void => {
 			this.out += text;
 			this.#changes.emit('change');
 		},
 	};
 
-	readonly stderr: {write(text: string): void; isTTY?: boolean} = {
+	readonly stderr: {write(text: string): void; isTTY?: boolean; columns?: number} = {
 		write: (text: string): void => {
 			this.err += text;
 			this.#changes.emit('change');

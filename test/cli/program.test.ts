@@ -21,13 +21,26 @@ for (const argv of [['--help'], ['help'], ['-h']]) {
 		const {code, out, err} = await run(...argv);
 		t.is(code, 0);
 		t.is(err, '');
-		for (const part of ['Usage: imgmirror', 'serve', 'config', 'Examples:', 'Exit codes:']) {
+		for (const part of [
+			'Usage: imgmirror',
+			'serve',
+			'publish',
+			'adopt',
+			'lint',
+			'user',
+			'config',
+			'Examples:',
+			'Exit codes:',
+		]) {
 			t.true(out.includes(part), part);
 		}
 	});
 }
 
-for (const command of [['serve'], ['config'], ['config', 'check'], ['config', 'show'], ['config', 'example']]) {
+for (const command of [
+	...[['serve'], ['publish'], ['import-image'], ['adopt'], ['manifest'], ['lint'], ['user']],
+	...[['config'], ['config', 'check'], ['config', 'show'], ['config', 'example']],
+]) {
 	test(`help for "${command.join(' ')}" has examples and exit codes`, async t => {
 		const {code, out} = await run(...command, '--help');
 		t.is(code, 0);

@@ -1,0 +1,126 @@
+/**
+ * The server that a command works with: the one that a URL names, the one that runs on the data directory, or one
+ * that is started for the command and stopped after it.
+ *
+ * Only one process works on a data directory, so commands never touch it themselves: they all speak HTTP.
+ */
+import {stat} from 'node:fs/promises';
+import {MessageChannel} from 'node:worker_threads';
+import {readConfig, type Config, type ConfigRequest} from '../config.js';
+import {UsageError} from '../errors.js';
+import {systemClock} from '../host.js';
+import {Client} from './client.js';
+import type {Assemble, CliIo, Control} from './io.js';
+import {commandLineError, parseTarget, socketTarget, type Target} from './target.js';
+
+export interface Whereabouts {
+	/** `--url`; without it, IMGMIRROR_URL, unless the command line names a configuration or a data directory. */
+	readonly url: string | undefined;
+	readonly config: ConfigRequest;
+	/** It has to be on this machine, so the variable does not count. */
+	readonly onlyHere?: boolean;
+}
+
+export interface Server {
+	readonly client: Client;
+	/** The same server has the same name the next time, however it is reached then. */
+	readonly name: string;
+}
+
+/** Throws ConfigError, UsageError, and whatever `use` throws. */
+export async function withServer<T>(where: Whereabouts, io: CliIo, use: (server: Server) => Promise<T>): Promise<T> {
+	const awake = keepAwake();
+	try {
+		const target = namedTarget(where, io);
+		if (target !== undefined) {
+			return await withClient(target, target.shown, io, use);
+		}
+		return await withOwnServer(readConfig(where.config), io, use);
+	} finally {
+		awake();
+	}
+}
+
+/** `undefined`: it is the one of the data directory. Throws ConfigError. */
+export function namedTarget({url, config, onlyHere = false}: Whereabouts, io: CliIo): Target | undefined {
+	const here = [
+		...(config.file === undefined ? [] : ['--config']),
+		...(config.flags?.data === undefined ? [] : ['--data']),
+	];
+	if (url !== undefined) {
+		if (here.length > 0) {
+			throw commandLineError([`--url and ${here.join(' and ')}: expected one or the other, as each names a server`]);
+		}
+		return parseTarget(url, '--url');
+	}
+	const variable = io.env['IMGMIRROR_URL']?.trim() ?? '';
+	return variable === '' || here.length > 0 || onlyHere ? undefined : parseTarget(variable, 'IMGMIRROR_URL');
+}
+
+/** The server of the data directory, whether it runs or not. */
+async function withOwnServer<T>(config: Config, io: CliIo, use: (server: Server) => Promise<T>): Promise<T> {
+	const {data} = config;
+	const isThere = await stat(data).then(
+		found => found.isDirectory(),
+		() => false,
+	);
+	if (!isThere) {
+		// To make one would be to publish to nobody.
+		throw new UsageError(
+			`there is no data directory ${data}: name the server with --url http://USER:PASSWORD@HOST, ` +
+				'or its data directory with --data or --config',
+		);
+	}
+	const control = io.control ?? (await import('../assemble-control.js'));
+	const name = `data:${data}`;
+	const running = async (): Promise<T> =>
+		withClient(socketTarget(await control.controlSocket(data), ''), name, io, use);
+	if (await control.isRunning(data)) {
+		return running();
+	}
+	const stop = await startPrivately(config, control, io);
+	if (stop === undefined) {
+		return running();
+	}
+	try {
+		return await running();
+	} finally {
+		await stop();
+	}
+}
+
+/** `undefined`: somebody else has started one meanwhile. */
+async function startPrivately(config: Config, control: Control, io: CliIo): Promise<(() => Promise<void>) | undefined> {
+	const assemble: Assemble = io.assemble ?? (await import('../assemble.js')).assemble;
+	try {
+		const mirror = await assemble(
+			// Its log is the command's: only what went wrong.
+			{...config, listen: [], log: {level: 'warn', format: 'text'}},
+			{version: io.version, stderr: io.stderr},
+		);
+		return () => mirror.stop();
+	} catch (error) {
+		if (await control.isRunning(config.data)) {
+			return undefined;
+		}
+		throw error;
+	}
+}
+
+async function withClient<T>(target: Target, name: string, io: CliIo, use: (server: Server) => Promise<T>): Promise<T> {
+	const client = new Client({target, clock: io.clock ?? systemClock, version: io.version});
+	try {
+		return await use({client, name});
+	} finally {
+		client.close();
+	}
+}
+
+/** Timers of our clock keep no process alive, and between two tries there is nothing else. */
+function keepAwake(): () => void {
+	const {port1} = new MessageChannel();
+	port1.ref();
+	return () => {
+		port1.close();
+	};
+}
