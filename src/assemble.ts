@@ -18,7 +18,7 @@ import {Catalog} from './catalog/catalog.js';
 import {localName} from './catalog/local-images.js';
 import {Memory} from './catalog/memory.js';
 import type {Config} from './config.js';
-import {asError} from './errors.js';
+import {NotFoundError, asError} from './errors.js';
 import {Metrics, createLogger, systemClock, type Host} from './host.js';
 import {startHttp, type HttpFront, type HttpSettings, type ListenOptions} from './http/server.js';
 import {Mirror} from './mirror.js';
@@ -96,8 +96,15 @@ async function build(
 		...{host, layout, store, sources, userAgent, instanceId},
 		upstream: {
 			async find(uuid, ask) {
-				const found = await catalog.find(uuid, ask);
-				return found.source === localName ? undefined : found;
+				try {
+					const found = await catalog.find(uuid, ask);
+					return found.source === localName ? undefined : found;
+				} catch (error) {
+					if (error instanceof NotFoundError) {
+						return undefined;
+					}
+					throw error;
+				}
 			},
 		},
 		changed: () => catalog.localChanged(),

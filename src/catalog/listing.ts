@@ -7,7 +7,7 @@
 import {createHash} from 'node:crypto';
 import {LRUCache} from 'lru-cache';
 import {prettyJson} from '../image/json-text.js';
-import type {Manifest} from '../image/manifest.js';
+import {servedText, type Manifest, type Shown} from '../image/manifest.js';
 import {runImageQuery, type ImageQuery} from '../image/query.js';
 import {Slices} from './slices.js';
 
@@ -59,7 +59,8 @@ export class Listings {
 	}
 
 	async #make(version: number, query: ImageQuery, images: readonly Manifest[]): Promise<ListBytes> {
-		const bytes = await listBytes(runImageQuery(query, images));
+		const shown = {channels: query.showChannels, admin: query.inclAdminFields};
+		const bytes = await listBytes(runImageQuery(query, images), shown);
 		if (version === this.#version) {
 			this.#kept.set(query.key, bytes);
 		}
@@ -68,7 +69,10 @@ export class Listings {
 }
 
 /** As JSON.stringify(images, null, 2) would lay them out. */
-export async function listBytes(images: readonly Manifest[]): Promise<ListBytes> {
+export async function listBytes(
+	images: readonly Manifest[],
+	shown: Shown = {channels: false, admin: false},
+): Promise<ListBytes> {
 	const slices = new Slices();
 	const hash = createHash('sha1');
 	const chunks: Buffer[] = [];
@@ -84,8 +88,8 @@ export async function listBytes(images: readonly Manifest[]): Promise<ListBytes>
 		characters = 0;
 	};
 	let separator = '[\n  ';
-	for (const {text} of images) {
-		const pretty = prettyJson(text, 1);
+	for (const manifest of images) {
+		const pretty = prettyJson(servedText(manifest, shown), 1);
 		parts.push(separator, pretty);
 		characters += pretty.length;
 		separator = ',\n  ';
