@@ -77,7 +77,13 @@ export interface AdoptRequest {
 /** One line of an adoption's progress, in this order: `found`, then per image `image` and `done`, then `end`. */
 export type AdoptEvent =
 	| {readonly what: 'found'; readonly images: number; readonly bytes: number}
-	| {readonly what: 'image'; readonly uuid: string; readonly name: string; readonly version: string; readonly bytes: number}
+	| {
+			readonly what: 'image';
+			readonly uuid: string;
+			readonly name: string;
+			readonly version: string;
+			readonly bytes: number;
+	  }
 	| {readonly what: 'progress'; readonly uuid: string; readonly bytes: number}
 	| {
 			readonly what: 'done';
@@ -122,7 +128,12 @@ export interface PublishApi extends LocalImages {
 	/** `size`: what was announced. */
 	addIcon(
 		uuid: Uuid,
-		icon: {readonly contentType: string | undefined; readonly sha1: string | undefined; readonly size: number | undefined; readonly body: AsyncIterable<Buffer>},
+		icon: {
+			readonly contentType: string | undefined;
+			readonly sha1: string | undefined;
+			readonly size: number | undefined;
+			readonly body: AsyncIterable<Buffer>;
+		},
 		change: Change,
 	): Promise<Manifest>;
 	deleteIcon(uuid: Uuid, change: Change): Promise<Manifest>;
@@ -142,8 +153,7 @@ export interface PublishApi extends LocalImages {
 
 /** What a resumable upload is to become: the file of an image that is there, or an image of its own. */
 export type UploadPurpose =
-	| {readonly kind: 'file'; readonly image: Uuid}
-	| {readonly kind: 'image'; readonly image: WholeImage};
+	{readonly kind: 'file'; readonly image: Uuid} | {readonly kind: 'image'; readonly image: WholeImage};
 
 export interface ResumableUpload {
 	readonly id: string;

@@ -11,6 +11,7 @@ import {promisify} from 'node:util';
 import {makeImage, makeManifests} from '../helpers/make-image.js';
 import type {ClientResult} from './client.js';
 import {Bench, peakMiB, residentMiB} from './servers.js';
+import {benchUploads} from './uploads.js';
 
 const run = promisify(execFile);
 const isShort = process.argv.includes('--short');
@@ -140,6 +141,18 @@ try {
 			};
 		}
 	}
+
+	const published = await benchUploads(bench, {megabytes: isShort ? 16 : 512, rounds: isShort ? 1 : 3});
+	table['upload'] = {
+		ours: Number((published.bytes / median(published.upload) / 1e6).toPrecision(3)),
+		'cat; sha1sum': Number((published.bytes / median(published.cat) / 1e6).toPrecision(3)),
+		unit: 'MB/s',
+		ratio: Number(median(published.upload.map((took, at) => (published.cat[at] ?? NaN) / took)).toFixed(2)),
+	};
+	table['8 uploads at once'] = {
+		ours: Number((published.eight.bytes / published.eight.seconds / 1e6).toPrecision(3)),
+		unit: `MB/s together; ${published.eight.peakMiB} MiB peak`,
+	};
 
 	const count = isShort ? 1000 : 25_000;
 	const big = await bench.origin([], makeManifests(count), undefined);

@@ -21,14 +21,76 @@ export class Imgadm {
 	readonly #base: string;
 	readonly #dsapi: boolean;
 	readonly #channel: string | undefined;
+	readonly #authorization: Record<string, string>;
 
 	/** `base` as `sources -a` was given it, `-t dsapi` where it ends in `/datasets`. */
 	constructor(base: string) {
 		const [url = '', channel] = base.split('?channel=');
 		this.#dsapi = url.endsWith('/datasets');
 		// What is before /datasets is dropped, and so is it.
-		this.#base = this.#dsapi ? new URL(url).origin : url.replace(/\/$/, '');
+		const {username, password} = new URL(url);
+		const plain = url.replace(/\/\/[^/@]*@/, '//');
+		this.#base = this.#dsapi ? new URL(plain).origin : plain.replace(/\/$/, '');
 		this.#channel = channel;
+		const login = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`;
+		// It has no other way to log in.
+		this.#authorization = login === ':' ? {} : {authorization: `Basic ${Buffer.from(login).toString('base64')}`};
+	}
+
+	/**
+	 * `imgadm publish`, and `imgadm create -p`: import, upload, activate; after a failure of one of the last two, delete.
+	 * Resolves with the image as the server last said it. Throws what imgadm would print.
+	 */
+	async publish(manifest: Json, file: Buffer): Promise<Json> {
+		const uuid = String(manifest['uuid']);
+		const [described] = manifest['files'] as Json[];
+		await this.#write('POST', `/images/${uuid}`, {action: 'import'}, manifest);
+		try {
+			const {compression, sha1, size} = described ?? {};
+			const query = this.#query({compression: String(compression), sha1: String(sha1)});
+			const uploaded = await get(`${this.#base}/images/${uuid}/file${query}`, {
+				method: 'PUT',
+				headers: {
+					...this.#publishing(),
+					// Though it is the raw file.
+					'content-type': 'application/json',
+					'content-length': String(size),
+				},
+				body: file,
+			});
+			checkSuccess(uploaded);
+			const [stored] = (uploaded.json() as Json)['files'] as Json[];
+			if (stored?.['sha1'] !== sha1 || stored?.['size'] !== size) {
+				throw new Error('UploadError: the server has another file than was sent');
+			}
+			return await this.#write('POST', `/images/${uuid}`, {action: 'activate'}, {});
+		} catch (error) {
+			await get(`${this.#base}/images/${uuid}${this.#query({})}`, {
+				method: 'DELETE',
+				headers: {...this.#publishing(), 'content-length': '0'},
+			});
+			throw error;
+		}
+	}
+
+	async #write(method: string, path: string, query: Record<string, string>, body: Json): Promise<Json> {
+		const text = JSON.stringify(body);
+		const answer = await get(this.#base + path + this.#query(query), {
+			method,
+			headers: {
+				...this.#publishing(),
+				'content-type': 'application/json',
+				'content-length': String(Buffer.byteLength(text)),
+				'content-md5': createHash('md5').update(text).digest('base64'),
+			},
+			body: text,
+		});
+		checkSuccess(answer);
+		return answer.json() as Json;
+	}
+
+	#publishing(): Record<string, string> {
+		return {...this.#headers(), 'accept-version': '*', connection: 'close'};
 	}
 
 	/** `imgadm sources -a` */
@@ -127,10 +189,20 @@ export class Imgadm {
 		const own: Record<string, string> = this.#dsapi ? {} : {'x-request-id': randomUUID(), 'accept-version': '~2'};
 		return {
 			...own,
+			...this.#authorization,
 			accept: 'application/json',
 			'user-agent': 'imgadm/3.9.5 (node/0.10.48; OpenSSL/1.0.1u)',
 			date: new Date().toUTCString(),
 			connection: 'keep-alive',
 		};
 	}
+}
+
+/** Anything below 400 counts as success. */
+function checkSuccess(answer: Answer): void {
+	if (answer.status < 400) {
+		return;
+	}
+	const {code, message} = answer.json() as Json;
+	throw new Error(`${String(code)}: ${String(message)}`);
 }
