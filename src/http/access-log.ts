@@ -38,8 +38,6 @@ export interface AnswerRecord {
 	readonly notes: Notes;
 	readonly peer: Peer;
 	readonly caller: Caller;
-	/** `undefined`: nothing was to be changed. */
-	readonly audited: Audited | undefined;
 	/** Of the request's body; `undefined`: nobody has looked at it. */
 	readonly received: number | undefined;
 	readonly requestId: string;
@@ -51,7 +49,7 @@ export interface AnswerRecord {
 }
 
 /** As nginx has it: the client closed the connection before it got an answer. */
-const clientClosed = 499;
+export const clientClosed = 499;
 
 export function recordAnswer(host: Host, record: AnswerRecord): void {
 	const {log, metrics} = host;
@@ -93,22 +91,22 @@ export function recordAnswer(host: Host, record: AnswerRecord): void {
 	} else {
 		log.info(line, 'request');
 	}
-	recordAudit(host, record);
 }
 
-/** One line for whatever was to be changed, whether it was or not. */
-function recordAudit({log}: Host, {audited, caller, status, failure}: AnswerRecord): void {
-	if (audited === undefined) {
-		return;
-	}
-	const {user, credential, address} = caller;
-	const outcome = {status: status ?? clientClosed, code: failure?.answer.code};
-	log.info({audit: {user, credential, address, ...audited, ...outcome}}, 'audit');
-}
+const colon = '(?::|%(?:25)*3a)';
+const slash = String.raw`(?:[/\\]|%(?:25)*(?:2f|5c))`;
+const end = '%(?:25)*(?:2f|5c|3f|23)';
+const other = String.raw`[^/\\?#&;\s]`;
+/** http and https need no slashes before the login. Nothing is looked at twice: what it is looked for in, strangers send. */
+const logins = new RegExp(
+	`(?:(${colon}${slash}{2,}|https?${colon}${slash})(?:(?!${end})${other})*` +
+		`|(https?${colon})(?:(?!${end}|https?${colon})${other})*)(?:@|%(?:25)*40)`,
+	'giu',
+);
 
 /** A URL that somebody gave us may have a login in it, whether its own characters are encoded or not. */
 export function withoutPasswords(text: string): string {
-	return text.replaceAll(/((?::|%3a)(?:\/|%2f){2})(?:(?!%2f|%3f|%23)[^/?#&;\s])*(?:@|%40)/giu, '$1***@');
+	return text.replaceAll(logins, '$1$2***@');
 }
 
 function shorten(text: string, length: number): string {

@@ -10,6 +10,8 @@ import type {Peer} from './callers.js';
 /** What a connection needs to know of an exchange. */
 export interface Queued {
 	closeAfter(): void;
+	/** What comes after it is no HTTP; if its body has not come to an end, it never will. */
+	malformed(error: Error): void;
 	cut(because: string): void;
 	over(): void;
 }
@@ -65,6 +67,12 @@ export class Connection {
 		const first = !this.#broken;
 		this.#broken = true;
 		return first;
+	}
+
+	/** No more requests; those it has are answered, the last one perhaps by `error`. */
+	malformed(error: Error): void {
+		this.#last?.malformed(error);
+		this.close();
 	}
 
 	/** Asked before anything is made for a request. `false`: it is dropped, and no later one is answered. */

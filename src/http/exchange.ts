@@ -5,7 +5,6 @@
  * file (`begin`, `write`, `end`); it sees to the headers that every answer has, to clients that go away, and to the
  * line in the log. The connection decides when it starts, and when it is over.
  */
-import {randomUUID} from 'node:crypto';
 import type {IncomingHttpHeaders, IncomingMessage, OutgoingHttpHeaders, ServerResponse} from 'node:http';
 import type {Asked} from '../access/access.js';
 import type {Caller} from '../access/caller.js';
@@ -13,9 +12,11 @@ import {describe} from '../errors.js';
 import type {Host} from '../host.js';
 import {parseQueryString, type QueryParams} from '../image/query.js';
 import type {Ask} from '../sources/source.js';
-import {recordAnswer, type Audited, type Notes} from './access-log.js';
+import {recordAnswer, type Notes} from './access-log.js';
+import {Audit} from './audit.js';
 import type {Peer} from './callers.js';
 import {announcedSize, ClientGone, drain, isUnread, RequestBody} from './request-body.js';
+import {headerText, requestId} from './header-text.js';
 import {RequestError} from './request-error.js';
 import {answerTo, errorBody, json, type ErrorAnswer} from './respond.js';
 import type {Target} from './target.js';
@@ -62,7 +63,8 @@ export class Exchange {
 	#query: QueryParams | undefined;
 	#abort: AbortController | undefined;
 	#body: RequestBody | undefined;
-	#audited: Audited | undefined;
+	#malformed: Error | undefined;
+	readonly #audit = new Audit();
 	#cutWrite: ((error: Error) => void) | undefined;
 	#notes: Notes = {};
 	#status: number | undefined;
@@ -126,7 +128,10 @@ export class Exchange {
 	 * is: whoever refuses it does so before. Always the same one, to be read once.
 	 */
 	requestBody(): RequestBody {
-		this.#body ??= new RequestBody(this.#request, {
+		if (this.#body !== undefined) {
+			return this.#body;
+		}
+		this.#body = new RequestBody(this.#request, {
 			clock: this.#front.host.clock,
 			idleMs: this.#front.uploadIdleMs(),
 			begin: () => {
@@ -136,13 +141,22 @@ export class Exchange {
 				}
 			},
 		});
+		if (this.#malformed !== undefined) {
+			this.#body.breakOff(this.#malformed);
+		}
 		return this.#body;
+	}
+
+	malformed(error: Error): void {
+		if (!this.#request.complete) {
+			this.#malformed = error;
+			this.#body?.breakOff(error);
+		}
 	}
 
 	/** Who did what to which image goes into the log when it is over, with what came of it. May be said again. */
 	audit(action: string, image?: string): void {
-		const known = image ?? this.#audited?.image;
-		this.#audited = {action, ...(known === undefined ? {} : {image: known})};
+		this.#audit.note(action, image);
 	}
 
 	get head(): boolean {
@@ -276,7 +290,8 @@ export class Exchange {
 	end(last?: Buffer): void {
 		this.#bytes += last?.length ?? 0;
 		this.#body?.stop();
-		if (!this.#hasUnread) {
+		// What is malformed is read by nobody any more: there is no end to wait for.
+		if (!this.#hasUnread || this.#malformed !== undefined) {
 			this.#response.end(last);
 			if (this.#body !== undefined) {
 				// What has come already and was not taken stands in the way of the next request.
@@ -297,6 +312,7 @@ export class Exchange {
 	/** Answers with an error; where the answer has begun already, cuts it short of its length. */
 	fail(error: unknown): void {
 		if (this.#over) {
+			this.#failUnheard(error);
 			return;
 		}
 		if (error instanceof ClientGone) {
@@ -334,7 +350,38 @@ export class Exchange {
 		}
 		this.#cutWrite?.(new ClientGone());
 		this.#record();
+		this.#audit.over(this.#isWhole);
+		this.#writeAudit();
 		this.#onDone();
+	}
+
+	/** The route is through with the request; its client may have left long before. */
+	handled(): void {
+		this.#audit.handled();
+		this.#writeAudit();
+	}
+
+	/** Nobody is there to be told, but the log. */
+	#failUnheard(error: unknown): void {
+		if (error instanceof ClientGone || this.#status !== undefined) {
+			return;
+		}
+		const answer = answerTo(error);
+		this.#failure = {error, answer};
+		this.#status = answer.status;
+		if (answer.code === 'InternalError') {
+			this.#front.host.log.error({err: error, requestId: this.id}, 'a request failed after its client had left');
+		}
+	}
+
+	#writeAudit(): void {
+		const code = this.#failure?.answer.code;
+		this.#audit.write(this.#front.host, {caller: this.caller, status: this.#status, code});
+	}
+
+	/** The client was sent all of it. */
+	get #isWhole(): boolean {
+		return this.#response.writableFinished || this.#answeredMs !== undefined;
 	}
 
 	get #hasUnread(): boolean {
@@ -358,24 +405,12 @@ export class Exchange {
 			notes: this.#notes,
 			peer: this.peer,
 			caller: this.caller,
-			audited: this.#audited,
 			received: this.#body?.received,
 			requestId: this.id,
 			userAgent: this.headers['user-agent'],
 			failure: this.#failure,
 			cutBecause: this.#cutBecause,
-			whole: this.#response.writableFinished || this.#answeredMs !== undefined,
+			whole: this.#isWhole,
 		});
 	}
-}
-
-/** Echoed if it is sane: a header or a log line is no place for anything else. */
-function requestId(headers: IncomingHttpHeaders): string {
-	const given = headers['x-request-id'] ?? headers['request-id'];
-	return typeof given === 'string' && /^[\x21-\x7e]{1,128}$/u.test(given) ? given : randomUUID();
-}
-
-/** Text that may stand in a header, whatever it came from. */
-export function headerText(text: string): string {
-	return text.replaceAll(/[^\x20-\x7e]/gu, '?');
 }

@@ -5,7 +5,13 @@
  * room's to say.
  */
 import {isAuthenticated} from '../access/caller.js';
-import {InvalidParameterError, NotFoundError, PreconditionError, UnauthorizedError} from '../errors.js';
+import {
+	InvalidParameterError,
+	NotFoundError,
+	PreconditionError,
+	UnauthorizedError,
+	ValidationError,
+} from '../errors.js';
 import {isUuid, manifestEtag, type Manifest, type Shown, type Uuid} from '../image/manifest.js';
 import {booleanParam, scalarParam} from '../image/query.js';
 import type {FoundImage, MirrorApi} from '../mirror.js';
@@ -45,6 +51,20 @@ export class ImageRequests {
 		}
 		exchange.note({source: found.source, cache: found.cache});
 		return found;
+	}
+
+	/** The same for a verb that changes images, and therefore works in one channel only. */
+	async findForWrite(exchange: Exchange, params: Params): Promise<FoundImage> {
+		this.checkWriteChannel(exchange);
+		return this.find(exchange, params);
+	}
+
+	/** Throws ValidationError for a channel that there is not, and for all of them at once. */
+	checkWriteChannel(exchange: Exchange): void {
+		this.readChannel(exchange);
+		if (this.#mirror.publish.channels.length > 0 && scalarParam(exchange.query, 'channel') === '*') {
+			throw new ValidationError('a write is in one channel', [{field: 'channel', code: 'Invalid'}]);
+		}
 	}
 
 	/** `undefined`: images of all channels. Throws ValidationError for one that there is not. */

@@ -46,7 +46,7 @@ export function imageWrites({mirror, images, settings}: ImageWriteOptions): read
 		exchange.audit('create');
 		const {shown, ...how} = images.change(exchange);
 		// Of a wrong channel a client hears before anybody has looked at its manifest.
-		images.readChannel(exchange);
+		images.checkWriteChannel(exchange);
 		const manifest = await publish.create(await jsonBody(exchange), how);
 		noteImage(exchange, 'create', manifest.uuid);
 		images.answer(exchange, manifest, shown);
@@ -97,7 +97,7 @@ export function imageWrites({mirror, images, settings}: ImageWriteOptions): read
 	/** Into an object store that we do not have. */
 	async function exportImage(exchange: Exchange, uuid: Uuid): Promise<void> {
 		const path = scalarParam(exchange.query, 'manta_path') || undefined;
-		await mirror.find(uuid, exchange.ask);
+		await images.findForWrite(exchange, {uuid});
 		if (path === undefined) {
 			throw invalidInput('manta_path', 'MissingParameter', 'is missing');
 		}
@@ -129,7 +129,7 @@ export function imageWrites({mirror, images, settings}: ImageWriteOptions): read
 		const action = name === 'channel-add' && publish.channels.length > 0 ? channelAdd : actions.get(name ?? '');
 		if (action === undefined) {
 			// That there is no such image matters more.
-			await mirror.find(uuid, exchange.ask);
+			await images.findForWrite(exchange, params);
 			throw wrongAction(name);
 		}
 		await action(exchange, uuid);
@@ -160,7 +160,7 @@ export function imageWrites({mirror, images, settings}: ImageWriteOptions): read
 	async function push(exchange: Exchange, params: Params): Promise<void> {
 		const uuid = uuidOf(params);
 		noteImage(exchange, 'push', uuid);
-		const {manifest} = await mirror.find(uuid, exchange.ask);
+		const {manifest} = await images.findForWrite(exchange, params);
 		throw manifest.type === 'docker'
 			? new RefusedError('NotAvailable', 'this server pushes to no registry')
 			: invalidInput('type', 'Invalid', 'is not docker');

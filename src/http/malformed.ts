@@ -41,7 +41,7 @@ export function answerMalformed(
 		socket.destroy();
 	} else {
 		// Text of ours in the midst of an answer would be taken for a part of it.
-		connection.close();
+		connection.malformed(reasonFor(error));
 	}
 }
 

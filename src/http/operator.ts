@@ -43,7 +43,8 @@ export function operatorRoutes(options: {
 	}
 
 	async function status(exchange: Exchange): Promise<void> {
-		exchange.json(200, await mirror.status(), {'Cache-Control': 'no-store'});
+		const namesImages = exchange.caller.rights.has('private');
+		exchange.json(200, await mirror.status({namesImages}), {'Cache-Control': 'no-store'});
 	}
 
 	return [

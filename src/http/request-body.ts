@@ -101,6 +101,11 @@ export class RequestBody implements AsyncIterableIterator<Buffer, undefined> {
 		return Promise.resolve({done: true, value: undefined});
 	}
 
+	/** Ends it with `error` after what has come already. */
+	breakOff(error: Error): void {
+		this.#finish(error);
+	}
+
 	/**
 	 * Lets go of the request, which stands still from then on. What has come already can still be read; a body that has
 	 * not come to its end breaks off after it, so that nobody takes it for whole.

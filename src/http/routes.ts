@@ -9,7 +9,7 @@ import type {FastifyInstance} from 'fastify';
 import type {Right} from '../access/caller.js';
 import {NotFoundError} from '../errors.js';
 import {isUuid} from '../image/manifest.js';
-import {admit, refuseOtherSites, type Auth, type Gate, type Rule} from './callers.js';
+import {admit, isRead, refuseOtherSites, type Auth, type Gate, type Rule} from './callers.js';
 import type {Exchange} from './exchange.js';
 import {acceptsJson, checkVersion} from './negotiate.js';
 import {RequestError} from './request-error.js';
@@ -127,6 +127,8 @@ function servePath(app: FastifyInstance, path: string, routes: readonly Route[],
 					}
 				} catch (error) {
 					exchange.fail(error);
+				} finally {
+					exchange.handled();
 				}
 			},
 		});
@@ -149,7 +151,7 @@ async function serve(served: Served, exchange: Exchange, params: Params, access:
 		checkUuid(params);
 		await admit(exchange, access, served);
 	} else {
-		const writes = exchange.method !== 'GET' && !exchange.head;
+		const writes = !isRead(exchange);
 		if (writes) {
 			exchange.audit(`${exchange.method} ${route.path}`, params['uuid'] ?? params['id']);
 		}

@@ -10,7 +10,8 @@ import type {Metrics} from '../host.js';
 import type {FileReader, OpenFile} from '../mirror.js';
 import type {BufferBudget} from './buffers.js';
 import {judge, rangeHolds, type Validators} from './conditions.js';
-import {headerText, type Exchange} from './exchange.js';
+import type {Exchange} from './exchange.js';
+import {headerText} from './header-text.js';
 import {parseRange, type ByteRange} from './range.js';
 import {RequestError} from './request-error.js';
 

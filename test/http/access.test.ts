@@ -112,6 +112,31 @@ test('a page of another site writes nothing, whoever looks at it', async t => {
 	t.is((await ask(url, '/images', {headers: {origin: 'http://other.example'}})).status, 200);
 });
 
+test('a page whose name was made to mean us writes nothing without a login', async t => {
+	const {url, mirror} = await startFront(t, {access: new FakeAccess(users, {network: ['publish']})});
+	const status = async (host: string, more: Record<string, string> = {}): Promise<number> =>
+		(await ask(url, '/images', {method: 'POST', headers: {host, origin: `http://${host}`, ...more}})).status;
+	t.is(await status('rebound.example'), 403);
+	t.is(await status('rebound.example:8080'), 403);
+	t.is(mirror.publish.calls.length, 0);
+	t.is(await status('rebound.example:8080', login('pub')), 200);
+	t.is(await status('[fd00::1]:8080'), 200);
+	t.is(await status('localhost:8080'), 200);
+});
+
+test('a page of another site reads what strangers may, whoever looks at it', async t => {
+	const image = makeImage({public: false});
+	const {url} = await startFront(t, {images: [image], access: new FakeAccess(users)});
+	const at = `/images/${image.uuid}`;
+	const dataset = `/datasets/${image.uuid}`;
+	for (const path of [at, `${at}/file`, dataset, `${dataset}/${image.path}`]) {
+		t.is((await ask(url, path)).status, 200, path);
+		t.is((await ask(url, path, {headers: {origin: 'http://other.example'}})).status, 404, path);
+		t.is((await ask(url, path, {headers: {'sec-fetch-site': 'cross-site'}})).status, 404, path);
+		t.is((await ask(url, path, {headers: {'sec-fetch-site': 'none'}})).status, 200, path);
+	}
+});
+
 test('where reading is taken away, only ping, health and the way to the documentation are left', async t => {
 	const image = makeImage({icon: Buffer.from('x')});
 	const access = new FakeAccess({...users, reader: ['read']}, {network: []});

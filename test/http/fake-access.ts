@@ -15,6 +15,8 @@ export class FakeAccess implements Gate {
 	readonly asked: Asked[] = [];
 	/** What whoever has no login may do. */
 	network: readonly Right[];
+	/** What those may whom their network gives nothing. */
+	readonly anonymous: readonly Right[] = ['read'];
 	reloads = 0;
 	readonly #users: ReadonlyMap<string, {readonly name: string; readonly may: readonly Right[]}>;
 
@@ -26,8 +28,9 @@ export class FakeAccess implements Gate {
 		this.#users = new Map(Object.entries(users).map(([name, may]) => [basicLogin(name), {name, may}]));
 	}
 
-	async identify(asked: Asked, {ignoreCredentials = false} = {}): Promise<Caller> {
+	async identify(asked: Asked, {ignoreCredentials = false, asStranger = false} = {}): Promise<Caller> {
 		await Promise.resolve();
+		const network = asStranger ? this.anonymous : this.network;
 		this.asked.push(asked);
 		const {peer, headers} = asked;
 		const address = peer.address ?? peer.kind;
@@ -35,7 +38,7 @@ export class FakeAccess implements Gate {
 			return {user: undefined, credential: 'control', address, rights: withImplied(['operate'])};
 		}
 		if (!headers.authorization || ignoreCredentials) {
-			return {user: undefined, credential: 'none', address, rights: withImplied(this.network)};
+			return {user: undefined, credential: 'none', address, rights: withImplied(network)};
 		}
 		const user = this.#users.get(headers.authorization);
 		if (user === undefined) {
@@ -45,7 +48,7 @@ export class FakeAccess implements Gate {
 			user: user.name,
 			credential: 'password',
 			address,
-			rights: withImplied([...this.network, ...user.may]),
+			rights: withImplied([...network, ...user.may]),
 		};
 	}
 

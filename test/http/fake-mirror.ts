@@ -139,9 +139,9 @@ export class FakeMirror implements MirrorApi {
 		await this.called('updateMetrics');
 	}
 
-	async status(): Promise<object> {
+	async status({namesImages} = {namesImages: true}): Promise<object> {
 		await this.called('status');
-		return {sources: [{name: this.source, up: true}]};
+		return {...(namesImages ? {} : {namesImages}), sources: [{name: this.source, up: true}]};
 	}
 
 	async readiness(): Promise<Readiness> {

@@ -1,5 +1,6 @@
 import test from 'ava';
 import {testHost} from '../helpers/test-host.js';
+import {FakeAccess} from './fake-access.js';
 import {ask, startFront, version} from './front.js';
 
 test('metrics are for Prometheus and up to date', async t => {
@@ -39,6 +40,11 @@ test('status is what the mirror says', async t => {
 	t.is(status, 200);
 	t.is(headers['content-type'], 'application/json');
 	t.deepEqual(json, {sources: [{name: 'upstream', up: true}]});
+});
+
+test('status names images only to those who may see all of them', async t => {
+	const {url} = await startFront(t, {access: new FakeAccess({}, {network: ['read']})});
+	t.like((await ask(url, '/status')).json, {namesImages: false});
 });
 
 test('probes and scrapers are for debugging only in the log, requests are information', async t => {

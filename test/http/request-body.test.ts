@@ -144,6 +144,30 @@ test('a file refused in its midst is read on as far as it takes for its client t
 	t.is((await ask(`http://127.0.0.1:${port}`, '/ping')).status, 200);
 });
 
+test('a body that turns into nonsense is answered, and nobody waits for the rest of it', async t => {
+	const {port, mirror, head} = await start(t);
+	for (const rest of ['-1\r\nabc', 'x\r\n', `5;${'a'.repeat(30_000)}\r\nabcde\r\n0\r\n\r\n`]) {
+		let failure: unknown;
+		mirror.publish.take = async pieces => {
+			try {
+				for await (const piece of pieces) {
+					t.true(piece.length > 0);
+				}
+			} catch (error) {
+				failure = error;
+				throw error;
+			}
+		};
+		const socket = await open(port);
+		const all = heard(socket);
+		socket.write(`${head('transfer-encoding: chunked')}5\r\nabcde\r\n`);
+		socket.write(rest);
+		const [answer] = answersIn(await all);
+		t.true([400, 413].includes(answer?.status ?? 0), rest.slice(0, 10));
+		t.truthy(failure);
+	}
+});
+
 test('whoever leaves before the end has sent nothing', async t => {
 	const {port, mirror, head, host} = await start(t);
 	for (const [headers, body] of [

@@ -414,6 +414,27 @@ test('a channel that there is not is said before a manifest is read', async t =>
 	t.is(faultOf(await send('GET', '/images?channel=x&limit=x')), 'ValidationFailed channel Invalid');
 });
 
+test('what is not done here is said only of images in the channel, and for the account, that asks', async t => {
+	const {mirror, send} = await start(t);
+	mirror.publish.channels = [{name: 'dev', description: 'what is new', default: true}];
+	t.is(faultOf(await send('POST', '/images?channel=*', {body: '{'})), 'ValidationFailed channel Invalid');
+	const image = ours({}, ['dev']);
+	const elsewhere = ours({}, ['release']);
+	mirror.publish.put(image);
+	mirror.publish.put(elsewhere);
+	for (const [path, fault] of [
+		['?action=export', 'ValidationFailed manta_path MissingParameter'],
+		['?action=burn', 'InvalidParameter action Invalid'],
+		['/push?', 'ValidationFailed type Invalid'],
+	] as const) {
+		const at = `/images/${image.uuid}${path}`;
+		t.is(faultOf(await send('POST', at)), fault);
+		t.is(faultOf(await send('POST', `${at}&channel=*`)), 'ValidationFailed channel Invalid');
+		t.is(faultOf(await send('POST', `${at}&account=x`)), 'InvalidParameter account Invalid');
+		t.is(faultOf(await send('POST', `/images/${elsewhere.uuid}${path}`)), 'ResourceNotFound');
+	}
+});
+
 test('a change is made only to the image that its client knows', async t => {
 	const {image, mirror, send} = await start(t);
 	const etag = manifestEtag(image);

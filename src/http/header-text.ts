@@ -1,0 +1,16 @@
+/**
+ * Text that goes from headers into headers and logs, made harmless on the way.
+ */
+import {randomUUID} from 'node:crypto';
+import type {IncomingHttpHeaders} from 'node:http';
+
+/** Echoed if it is sane: a header or a log line is no place for anything else. */
+export function requestId(headers: IncomingHttpHeaders): string {
+	const given = headers['x-request-id'] ?? headers['request-id'];
+	return typeof given === 'string' && /^[\x21-\x7e]{1,128}$/u.test(given) ? given : randomUUID();
+}
+
+/** Text that may stand in a header, whatever it came from. */
+export function headerText(text: string): string {
+	return text.replaceAll(/[^\x20-\x7e]/gu, '?');
+}
