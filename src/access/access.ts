@@ -58,19 +58,29 @@ export class Access {
 		this.#origins = new Origins(settings);
 	}
 
-	/** Throws UnauthorizedError for a login that is not right, unless told to pay it no attention. */
-	async identify(asked: Asked, {ignoreCredentials = false}: {ignoreCredentials?: boolean} = {}): Promise<Caller> {
+	/**
+	 * Throws UnauthorizedError for a login that is not right, unless told to pay it no attention. `asStranger`: where the
+	 * request comes from gives it no rights.
+	 */
+	async identify(
+		asked: Asked,
+		{ignoreCredentials = false, asStranger = false}: {ignoreCredentials?: boolean; asStranger?: boolean} = {},
+	): Promise<Caller> {
 		const {kind, address} = asked.peer;
 		if (kind === 'control') {
 			return {user: undefined, credential: 'control', address: 'control', rights: withImplied(rights)};
 		}
-		const origin = this.#origins.of({kind, address}, asked.headers);
+		const found = this.#origins.of({kind, address}, asked.headers);
+		const origin = asStranger ? this.#origins.withoutNetwork(found) : found;
 		const {authorization} = asked.headers;
 		if (ignoreCredentials || authorization === undefined) {
 			return {user: undefined, credential: 'none', ...origin};
 		}
-		await this.#accounts.refresh();
 		const proof = readAuthorization(authorization);
+		// Who has just been added need not wait.
+		await this.#accounts.refresh(
+			proof?.kind === 'password' && proof.password === '' ? {user: proof.user, token: proof.user} : proof,
+		);
 		switch (proof?.kind) {
 			case 'password':
 				return this.#byPassword(proof, origin);
@@ -104,7 +114,8 @@ export class Access {
 		const hash = account?.password;
 		const fits = password !== '' && (await this.#passwords.fits({user, password, hash, address: origin.address}));
 		if (!fits || account === undefined) {
-			return this.#refuse(origin, {user}, 'the user or the password is wrong');
+			// Without a password it may be a token, spelt wrong or no longer good: nothing for the log.
+			return this.#refuse(origin, password === '' ? {} : {user}, 'the user or the password is wrong');
 		}
 		return caller(account, 'password', origin);
 	}

@@ -91,11 +91,12 @@ export class Accounts {
 		this.#lookedAtMs = -Infinity;
 	}
 
-	/** Looks at the files if that has not been done for a second. */
-	async refresh(): Promise<void> {
+	/** Looks at the files if that has not been done for a second; at once for `somebody` who is not known. */
+	async refresh(somebody?: {readonly user?: string; readonly token?: string}): Promise<void> {
 		await this.#looking;
 		const sinceMs = this.#host.clock.now() - this.#lookedAtMs;
-		if (sinceMs < 0 || sinceMs >= lookEveryMs) {
+		const isNew = somebody !== undefined && !this.#knows(somebody);
+		if (isNew || sinceMs < 0 || sinceMs >= lookEveryMs) {
 			await this.#look(false);
 		}
 	}
@@ -105,6 +106,12 @@ export class Accounts {
 		// One that is under way may have begun before the change that this is about.
 		await this.#looking;
 		await this.#look(true);
+	}
+
+	#knows({user, token}: {readonly user?: string; readonly token?: string}): boolean {
+		return (
+			(user !== undefined && this.#accounts.has(user)) || (token !== undefined && this.byToken(token) !== undefined)
+		);
 	}
 
 	#look(anyway: boolean): Promise<void> {

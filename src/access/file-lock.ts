@@ -57,6 +57,10 @@ async function make(file: string, text: string): Promise<boolean> {
 		const handle = await open(file, 'wx', 0o600);
 		try {
 			await handle.writeFile(text);
+		} catch (error) {
+			// On a full disk: half a lock would keep everybody out until it is taken for dead.
+			await rm(file, {force: true});
+			throw error;
 		} finally {
 			await handle.close();
 		}

@@ -63,6 +63,11 @@ export class Origins {
 		return this.#inside(address);
 	}
 
+	/** With what everybody may, and no more. */
+	withoutNetwork({address}: Origin): Origin {
+		return {address, rights: this.#outside};
+	}
+
 	#directly(peer: Peer): Origin {
 		const key = peer.kind === 'unix' ? unixAddress : (peer.address ?? '');
 		const known = this.#direct.get(key);

@@ -26,6 +26,7 @@ const privateNetworks: readonly (readonly [string, number, 'ipv4' | 'ipv6'])[] =
 	['172.16.0.0', 12, 'ipv4'],
 	['192.0.0.0', 24, 'ipv4'],
 	['192.0.2.0', 24, 'ipv4'],
+	['192.88.99.0', 24, 'ipv4'],
 	['192.168.0.0', 16, 'ipv4'],
 	['198.18.0.0', 15, 'ipv4'],
 	['198.51.100.0', 24, 'ipv4'],
@@ -34,12 +35,16 @@ const privateNetworks: readonly (readonly [string, number, 'ipv4' | 'ipv6'])[] =
 	['240.0.0.0', 4, 'ipv4'],
 	// Unspecified, loopback, and IPv4 written as IPv6 in the old way.
 	['::', 96, 'ipv6'],
+	// The same for networks that translate, and back.
+	['::ffff:0:0:0', 96, 'ipv6'],
 	['64:ff9b:1::', 48, 'ipv6'],
 	['100::', 64, 'ipv6'],
 	// Teredo and its neighbours, documentation, 6to4: all can carry an IPv4 address inside.
 	['2001::', 23, 'ipv6'],
 	['2001:db8::', 32, 'ipv6'],
 	['2002::', 16, 'ipv6'],
+	['3fff::', 20, 'ipv6'],
+	['5f00::', 16, 'ipv6'],
 	['fc00::', 7, 'ipv6'],
 	['fe80::', 10, 'ipv6'],
 	['fec0::', 10, 'ipv6'],

@@ -5,6 +5,7 @@ import {
 	mkdirSync,
 	readFileSync,
 	readdirSync,
+	rmSync,
 	statSync,
 	utimesSync,
 	writeFileSync,
@@ -24,6 +25,7 @@ import {
 } from '../../src/access/users-file.js';
 import {UsageError} from '../../src/errors.js';
 import type {Clock} from '../../src/host.js';
+import {smallDisk} from '../helpers/small-disk.js';
 import {tempDir, type Scope} from '../helpers/temp-dir.js';
 
 const nobody: StoredUser = {may: [], keys: [], tokens: []};
@@ -215,6 +217,25 @@ test('only one at a time holds the lock', async t => {
 	);
 	t.is(most, 1);
 	t.false(existsSync(file));
+});
+
+test('a full disk changes nothing, and keeps nobody out afterwards', async t => {
+	const disk = await smallDisk(t, 1);
+	if (disk === undefined) {
+		t.pass();
+		return;
+	}
+	const file = join(disk, 'users.json');
+	await editUsersFile({file, clock}, async users => with_(users, 'ann'));
+	t.throws(() => writeFileSync(join(disk, 'ballast'), Buffer.alloc(2_000_000)), {code: 'ENOSPC'});
+	await t.throwsAsync(
+		editUsersFile({file, clock}, async users => with_(users, 'bob')),
+		{instanceOf: UsageError, message: /ENOSPC/},
+	);
+	t.deepEqual(readdirSync(disk).sort(), ['ballast', 'users.json']);
+	rmSync(join(disk, 'ballast'));
+	await editUsersFile({file, clock}, async users => with_(users, 'bob'));
+	t.deepEqual([...(await readUsersFile(file)).keys()], ['ann', 'bob']);
 });
 
 test('a folder that cannot be written to is said, in words', async t => {
