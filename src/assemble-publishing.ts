@@ -71,7 +71,7 @@ export class Publishing {
 		this.access.setSettings(accessSettings(config));
 		await this.access.reload();
 		this.#remote.setSettings({allow: config.access.fetchFrom});
-		this.publisher.setSettings(publishSettings(config));
+		await this.publisher.setSettings(publishSettings(config));
 		if (before.publish.dropFolder !== config.publish.dropFolder) {
 			await this.#dropFolder?.stop();
 			this.#openDropFolder();

@@ -27,6 +27,8 @@ export interface MirrorFileOptions {
 	readonly suppliers: (ask: Ask) => readonly Supplier[];
 	/** The image was published here: its file is here, or something is wrong. */
 	readonly isOurs: boolean;
+	/** False: since then the image has been deleted, or was given another file. */
+	readonly isStillOurs: () => boolean;
 	/** Called with the blob whenever it is or becomes ours to serve. */
 	readonly onHeld: (info: BlobInfo) => Promise<void>;
 }
@@ -79,11 +81,15 @@ export class MirrorFile implements OpenFile {
 		if (held !== undefined) {
 			return held;
 		}
+		const {isOurs, isStillOurs, found} = this.#options;
+		if (isOurs && !isStillOurs()) {
+			throw new NotFoundError(`image ${found.manifest.uuid} does not have that file any more`);
+		}
 		try {
 			return await this.#arriving(start, end, ask);
 		} catch (error) {
-			if (this.#options.isOurs && error instanceof NotFoundError) {
-				throw new MirrorError(`the file of image ${this.#options.found.manifest.uuid}, published here, is gone`, {
+			if (isOurs && error instanceof NotFoundError) {
+				throw new MirrorError(`the file of image ${found.manifest.uuid}, published here, is gone`, {
 					cause: error,
 				});
 			}

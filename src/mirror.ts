@@ -106,8 +106,8 @@ export interface MirrorApi {
 	readIcon(found: FoundImage, ask: Ask): Promise<IconFile>;
 	/** Brings the numbers up to date that change by themselves, for whoever is about to read them. */
 	updateMetrics(): Promise<void>;
-	/** Plain data for `GET /status`. */
-	status(): Promise<object>;
+	/** Plain data for `GET /status`. `namesImages` is false for whom some images are not there. */
+	status(options?: {readonly namesImages: boolean}): Promise<object>;
 	readiness(): Promise<Readiness>;
 }
 
@@ -184,6 +184,7 @@ export class Mirror implements MirrorApi {
 			sha1,
 			wanted,
 			isOurs,
+			isStillOurs: () => this.publish.get(manifest.uuid)?.files[index]?.sha1 === file.sha1,
 			store: this.#store,
 			flights: this.#flights,
 			suppliers: ask => this.#suppliers(manifest, index, ask).filter(({size}) => size === file.size),
@@ -230,9 +231,9 @@ export class Mirror implements MirrorApi {
 			: asError(failure);
 	}
 
-	async status(): Promise<object> {
+	async status({namesImages} = {namesImages: true}): Promise<object> {
 		const {clock} = this.#host;
-		const catalog = this.#catalog.status();
+		const {conflicts, sources, ...catalog} = this.#catalog.status();
 		return {
 			name: 'imgmirror',
 			version: this.#version,
@@ -240,7 +241,9 @@ export class Mirror implements MirrorApi {
 			startedAt: new Date(this.#startedAtMs).toISOString(),
 			uptimeMs: clock.now() - this.#startedAtMs,
 			...catalog,
-			transfers: this.#flights.status().map(({sinceMs, ...transfer}) => ({
+			conflicts: namesImages ? conflicts : [],
+			sources: namesImages ? sources : sources.map(source => ({...source, reasons: []})),
+			transfers: (namesImages ? this.#flights.status() : []).map(({sinceMs, ...transfer}) => ({
 				...transfer,
 				since: new Date(sinceMs).toISOString(),
 				bytesPerSecond: Math.round(
@@ -251,7 +254,7 @@ export class Mirror implements MirrorApi {
 				files: this.#store.count,
 				bytes: this.#store.bytes,
 				freeBytes: await this.#store.freeBytes(),
-				quarantine: await this.#store.quarantined.list(),
+				quarantine: namesImages ? await this.#store.quarantined.list() : [],
 			},
 		};
 	}

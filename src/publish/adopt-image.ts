@@ -44,7 +44,7 @@ export class ImageAdoption {
 	readonly #how: How;
 	readonly #change: Change;
 	readonly #writes: LocalWrites;
-	readonly #store: Pick<PublishStore, 'importFile' | 'unpin'>;
+	readonly #store: Pick<PublishStore, 'importFile' | 'release'>;
 	readonly #pin = `adopting ${randomUUID()}`;
 	#theirs: Theirs | undefined;
 
@@ -54,7 +54,7 @@ export class ImageAdoption {
 		readonly how: How;
 		readonly change: Change;
 		readonly writes: LocalWrites;
-		readonly store: Pick<PublishStore, 'importFile' | 'unpin'>;
+		readonly store: Pick<PublishStore, 'importFile' | 'release'>;
 	}) {
 		const {image} = options;
 		if (image.problem !== undefined || image.manifest === undefined) {
@@ -162,13 +162,13 @@ export class ImageAdoption {
 			});
 			try {
 				const compression = told.compression ?? (await compressionOf(found.file));
-				const file = this.#writes.holdStored(stored.sha1, {compression, datasetGuid: told.datasetGuid});
+				const file = await this.#writes.holdStored(stored.sha1, {compression, datasetGuid: told.datasetGuid});
 				if (file === undefined) {
 					throw new IntegrityError(`${found.file} is gone from the store`);
 				}
 				held.push(file);
 			} finally {
-				this.#store.unpin(stored.sha1, this.#pin);
+				await this.#store.release(stored.sha1, this.#pin);
 			}
 			if (told.sha1 === undefined && told.md5 !== undefined && stored.md5 !== undefined && stored.md5 !== told.md5) {
 				throw new IntegrityError(`${path.basename(found.file)} does not have the md5 that its manifest says`);

@@ -23,13 +23,13 @@ const patienceMs = 5000;
 export class Adoption {
 	readonly #host: Host;
 	readonly #writes: LocalWrites;
-	readonly #store: Pick<PublishStore, 'importFile' | 'unpin'>;
+	readonly #store: Pick<PublishStore, 'importFile' | 'release'>;
 	readonly #upstream: Upstream;
 
 	constructor(options: {
 		readonly host: Host;
 		readonly writes: LocalWrites;
-		readonly store: Pick<PublishStore, 'importFile' | 'unpin'>;
+		readonly store: Pick<PublishStore, 'importFile' | 'release'>;
 		readonly upstream: Upstream;
 	}) {
 		this.#host = options.host;
@@ -107,9 +107,11 @@ export class Adoption {
 		const late = new AbortController();
 		const timer = this.#host.clock.after(patienceMs, () => late.abort(new Error('no answer in time')));
 		const signal = AbortSignal.any([ask.signal, late.signal]);
+		let giveUp = (): void => undefined;
 		const tooLate = new Promise<undefined>(resolve => {
-			signal.addEventListener('abort', () => resolve(undefined), {once: true});
+			giveUp = () => resolve(undefined);
 		});
+		signal.addEventListener('abort', giveUp, {once: true});
 		try {
 			const found = await Promise.race([this.#upstream.find(uuid, {...ask, signal}), tooLate]);
 			return found && {source: found.source, sha1: found.manifest.files[0]?.sha1};
@@ -122,6 +124,7 @@ export class Adoption {
 			return undefined;
 		} finally {
 			timer.cancel();
+			signal.removeEventListener('abort', giveUp);
 		}
 	}
 }

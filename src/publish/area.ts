@@ -14,10 +14,13 @@ import type {ServerMode} from '../image/rules.js';
 import {localManifest} from '../image/serialize.js';
 import type {Icon} from '../sources/source.js';
 import type {ChannelInfo, LocalImages} from './api.js';
+import {inKnownChannels} from './channels.js';
 import type {LocalIcon, LocalImage, PublishStore} from './internal.js';
 import {readRecord, recordText} from './record.js';
 
 interface Kept {
+	readonly recorded: LocalImage;
+	/** The same, in channels that there are. */
 	readonly image: LocalImage;
 	readonly manifest: Manifest;
 }
@@ -104,8 +107,8 @@ export class PublishArea implements LocalImages {
 
 	setLooks(looks: Looks): void {
 		this.#looks = looks;
-		for (const [uuid, {image}] of this.#images) {
-			this.#images.set(uuid, {image, manifest: this.#manifestOf(image)});
+		for (const {recorded} of this.#images.values()) {
+			this.#keep(recorded);
 		}
 		this.#sorted = undefined;
 	}
@@ -122,7 +125,6 @@ export class PublishArea implements LocalImages {
 	async save(image: LocalImage, iconBytes?: Buffer): Promise<Manifest> {
 		const {uuid} = image.fields;
 		const before = this.#images.get(uuid)?.image;
-		const manifest = this.#manifestOf(image);
 		const text = recordText(image);
 		// What the next start could not read must not be written.
 		readRecord(text, uuid);
@@ -137,12 +139,12 @@ export class PublishArea implements LocalImages {
 			await this.#letGo(image, before);
 			throw error;
 		}
-		this.#images.set(uuid, {image, manifest});
+		this.#keep(image);
 		this.#sorted = undefined;
 		if (before !== undefined) {
 			await this.#letGo(before, image);
 		}
-		return manifest;
+		return this.#manifestOf(image);
 	}
 
 	/** The image is gone once this resolves. */
@@ -176,6 +178,11 @@ export class PublishArea implements LocalImages {
 		return {...icon, bytes};
 	}
 
+	#keep(recorded: LocalImage): void {
+		const image = inKnownChannels(this.#looks.channels, recorded);
+		this.#images.set(image.fields.uuid, {recorded, image, manifest: this.#manifestOf(image)});
+	}
+
 	#manifestOf(image: LocalImage): Manifest {
 		const {mode, channels} = this.#looks;
 		return localManifest(image.fields, {channels: channels.length === 0 ? [] : image.channels}, {mode});
@@ -186,8 +193,7 @@ export class PublishArea implements LocalImages {
 		try {
 			const text = await this.#store.readRecord(file);
 			if (text !== undefined) {
-				const image = readRecord(text, uuid);
-				this.#images.set(uuid, {image, manifest: this.#manifestOf(image)});
+				this.#keep(readRecord(text, uuid));
 			}
 		} catch (error) {
 			this.#unreadable.add(uuid);

@@ -47,6 +47,22 @@ export function checkMembership(image: LocalImage, channel: string | undefined):
 	}
 }
 
+/**
+ * An image in none of the channels that are configured now (they were made, or renamed, after it) is in the default one,
+ * or the first: else nobody could ever find or change it.
+ */
+export function inKnownChannels(channels: readonly ChannelInfo[], image: LocalImage): LocalImage {
+	if (channels.length === 0) {
+		return image;
+	}
+	const known = image.channels.filter(name => isKnown(channels, name));
+	if (known.length === image.channels.length && known.length > 0) {
+		return image;
+	}
+	const usual = channels.find(channel => channel.default === true) ?? channels[0];
+	return {...image, channels: known.length > 0 || usual === undefined ? known : [usual.name]};
+}
+
 function knownChannel(channels: readonly ChannelInfo[], given: string | undefined): string | undefined {
 	if (channels.length === 0) {
 		return undefined;

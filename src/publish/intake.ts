@@ -5,6 +5,7 @@
  * is held in the store until its owner releases it, so that nothing can delete it before an image names it.
  */
 import {randomUUID} from 'node:crypto';
+import type {FileHandle} from 'node:fs/promises';
 import type {BlobInfo} from '../blobs/store.js';
 import type {Upload, UploadDigests} from '../blobs/upload.js';
 import {InvalidParameterError, MirrorError, RefusedError} from '../errors.js';
@@ -140,17 +141,34 @@ export class Intake {
 	}
 
 	/** `undefined`: the store does not have it. */
-	holdStored(
+	async holdStored(
 		sha1: Sha1,
 		told: {readonly compression: Compression; readonly datasetGuid?: string | undefined},
-	): HeldFile | undefined {
+	): Promise<HeldFile | undefined> {
 		const info = this.#store.stat(sha1);
 		if (info === undefined) {
 			return undefined;
 		}
 		const reason = newReason();
 		this.#store.pin(sha1, reason);
+		if (!(await this.#isThere(sha1, reason))) {
+			return undefined;
+		}
 		return this.#held(info, told, info.md5, reason);
+	}
+
+	/** What the store remembers may be gone from the disk, or changed there. Unpins what is not to be held then. */
+	async #isThere(sha1: Sha1, reason: string): Promise<boolean> {
+		let handle: FileHandle | undefined;
+		try {
+			handle = await this.#store.open(sha1);
+			await handle?.close();
+		} finally {
+			if (handle === undefined) {
+				this.#store.unpin(sha1, reason);
+			}
+		}
+		return handle !== undefined;
 	}
 
 	#held(

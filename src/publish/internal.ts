@@ -142,12 +142,12 @@ export interface LocalWrites {
 	intake(incoming: Incoming, ask: Ask): Promise<HeldFile>;
 	/**
 	 * The same for a blob that is in the store already; one that has just been imported must be pinned by its importer
-	 * until this returns. `undefined`: it is not there.
+	 * until this resolves. `undefined`: it is not there, or not as it was stored.
 	 */
 	holdStored(
 		sha1: Sha1,
 		told: {readonly compression: Compression; readonly datasetGuid?: string | undefined},
-	): HeldFile | undefined;
+	): Promise<HeldFile | undefined>;
 	/** `fileTarget`, `checkOffer`, `intake`, and the image has the file. */
 	addFile(uuid: Uuid, offer: FileOffer, change: Change): Promise<Manifest>;
 	/** Gives the image a file that is held, if it is still there and unactivated. Does not release it. */
@@ -169,7 +169,10 @@ export interface LocalWrites {
 	): {readonly fields: ImageFields; readonly origin: string | undefined};
 	/** Writes it in its turn. Throws RefusedError ImageUuidAlreadyExists if somebody was first. The files must be held. */
 	saveWhole(image: NewImage): Promise<Manifest>;
-	/** Deletes an image that the caller itself has just made, whatever its state; for jobs that take back what they did. */
+	/**
+	 * Deletes an image that the caller itself has just made, whatever its state; for jobs that take back what they did.
+	 * One that others build on by now stays.
+	 */
 	undo(uuid: Uuid, born: string): Promise<void>;
 	/** Runs `work` when nobody changes any of these images. Not to be nested. */
 	turn<T>(uuids: readonly Uuid[], work: () => Promise<T>): Promise<T>;

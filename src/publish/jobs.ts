@@ -123,10 +123,12 @@ export class Jobs {
 				steps: [],
 				made: [],
 			};
+			// Not before it is on the disk: of what cannot be written down, the client hears that it is none.
+			await this.#store.writeRecord(this.#layout.job(job.uuid), jobText(job));
+			this.#jobs.set(job.uuid, job);
 			if (job.hadSecret) {
 				this.#secrets.set(job.uuid, source);
 			}
-			await this.#keep(job);
 			void this.sweep().catch((error: unknown) => {
 				this.#host.log.warn({err: error}, 'old jobs could not be removed');
 			});

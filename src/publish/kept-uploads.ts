@@ -25,6 +25,9 @@ export interface KeptUpload {
 
 /** So long an upload that nobody goes on with stays open. */
 const openForMs = 300_000;
+/** And so many of them: whoever begins thousands must not have every file that this process may open. */
+const mostIdle = 50;
+const readsAtOnce = 16;
 
 export class KeptUploads {
 	readonly #host: Host;
@@ -32,6 +35,8 @@ export class KeptUploads {
 	readonly #store: PublishStore;
 	readonly #settings: () => PublishSettings;
 	readonly #kept = new Map<string, KeptUpload>();
+	/** In the order in which they were opened. */
+	readonly #open = new Set<KeptUpload>();
 	#isIncomplete = false;
 
 	constructor(parts: {host: Host; layout: Layout; store: PublishStore; settings: () => PublishSettings}) {
@@ -48,11 +53,15 @@ export class KeptUploads {
 
 	/** Reads what is there, and pins what was about to become an image. */
 	async load(): Promise<void> {
-		for (const name of await this.#store.listFolder(this.#layout.uploads)) {
-			if (name.endsWith('.json')) {
-				await this.#read(name.slice(0, -'.json'.length));
-			}
-		}
+		const names = await this.#store.listFolder(this.#layout.uploads);
+		const left = names.filter(name => name.endsWith('.json'))[Symbol.iterator]();
+		await Promise.all(
+			Array.from({length: readsAtOnce}, async () => {
+				for (const name of left) {
+					await this.#read(name.slice(0, -'.json'.length));
+				}
+			}),
+		);
 	}
 
 	get(id: string): KeptUpload | undefined {
@@ -97,7 +106,22 @@ export class KeptUploads {
 	async open(kept: KeptUpload): Promise<Upload> {
 		const {id, size} = kept.info;
 		kept.upload ??= await this.#store.upload({id, size, maxBytes: this.#settings().maxFileBytes});
+		this.#open.delete(kept);
+		this.#open.add(kept);
 		return kept.upload;
+	}
+
+	/** More than should stay open: those to close whenever nobody works on them. */
+	surplus(): readonly KeptUpload[] {
+		const idle: KeptUpload[] = [];
+		for (const kept of this.#open) {
+			if (kept.upload === undefined) {
+				this.#open.delete(kept);
+			} else if (kept.users === 0) {
+				idle.push(kept);
+			}
+		}
+		return idle.slice(0, Math.max(0, idle.length - mostIdle));
 	}
 
 	async close(kept: KeptUpload): Promise<void> {

@@ -167,7 +167,7 @@ export class Lifecycle implements LocalWrites {
 		const origin = options.checkOrigin ? await this.#lookups.origin(begun.origin, change.ask) : undefined;
 		const fields = finishImport(begun, {...importing, origin: origin?.manifest});
 		const originIsLocal = origin?.isLocal ?? false;
-		return this.#write({fields, channels, by: change.actor.name, originIsLocal}, placeholder);
+		return this.#write({fields, channels, by: change.actor.name, originIsLocal}, change);
 	}
 
 	saveWhole(image: NewImage): Promise<Manifest> {
@@ -181,6 +181,11 @@ export class Lifecycle implements LocalWrites {
 	async undo(uuid: Uuid, born: string): Promise<void> {
 		const isRemoved = await this.turn([uuid], async () => {
 			if (this.#area.image(uuid)?.born !== born) {
+				return false;
+			}
+			const dependents = this.#area.dependents(uuid, undefined);
+			if (dependents.length > 0) {
+				this.#host.log.warn({image: uuid, dependents}, 'an image that was to be taken back stays: others build on it');
 				return false;
 			}
 			await this.#area.remove(uuid);
@@ -214,7 +219,7 @@ export class Lifecycle implements LocalWrites {
 	holdStored(
 		sha1: Sha1,
 		told: {readonly compression: Compression; readonly datasetGuid?: string | undefined},
-	): HeldFile | undefined {
+	): Promise<HeldFile | undefined> {
 		return this.#intake.holdStored(sha1, told);
 	}
 
@@ -272,14 +277,16 @@ export class Lifecycle implements LocalWrites {
 		return image;
 	}
 
-	async #write(image: NewImage, insteadOf: LocalImage | undefined): Promise<Manifest> {
+	/** `overPlaceholder`: on whose behalf one may be replaced. */
+	async #write(image: NewImage, overPlaceholder: Change | undefined): Promise<Manifest> {
 		const {fields, originIsLocal = false, by, channels} = image;
 		const {uuid, origin} = fields;
 		const nowMs = this.#host.clock.now();
 		const icon = image.icon === undefined ? undefined : makeIcon(image.icon.bytes, image.icon.contentType, nowMs);
 		const isNeeded = originIsLocal && origin !== undefined;
 		const manifest = await this.turn(isNeeded ? [uuid, origin] : [uuid], async () => {
-			if (insteadOf === undefined || this.#area.image(uuid)?.born !== insteadOf.born) {
+			// One that was there before may be an image by now.
+			if (overPlaceholder === undefined || this.#placeholder(uuid, overPlaceholder) === undefined) {
 				this.#lookups.checkNotOurs(uuid);
 			}
 			if (isNeeded && this.#area.get(origin) === undefined) {

@@ -116,6 +116,7 @@ function orAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
 			onAbort();
 		}
 		signal.addEventListener('abort', onAbort, {once: true});
-		promise.then(resolve, reject);
+		// A signal made of others lives as long as somebody listens to it.
+		void promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
 	});
 }

@@ -99,9 +99,11 @@ export class Publisher implements PublishApi {
 		await this.#jobs.sweep();
 	}
 
-	setSettings(settings: PublishSettings): void {
+	/** In force at once. Resolves when lists show it. */
+	async setSettings(settings: PublishSettings): Promise<void> {
 		this.#lifecycle.setSettings(settings);
 		this.#area.setLooks(settings);
+		await this.#lifecycle.announce();
 	}
 
 	list(): readonly Manifest[] {

@@ -38,7 +38,7 @@ export async function holdRemoteFile(
 	}
 	const {sha1, size, compression} = file;
 	const datasetGuid = textIn(rawFile(image, index), 'dataset_guid');
-	const held = sha1 === undefined ? undefined : writes.holdStored(sha1, {compression, datasetGuid});
+	const held = sha1 === undefined ? undefined : await writes.holdStored(sha1, {compression, datasetGuid});
 	if (held !== undefined) {
 		if (held.file.size === size) {
 			onProgress?.(size);

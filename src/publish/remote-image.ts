@@ -60,6 +60,8 @@ export async function takeRemoteImage(options: TakeRemoteImage): Promise<Manifes
 			channels,
 			by,
 			born,
+			// A job has the origins first, or found them here.
+			originIsLocal: true,
 			...(icon === undefined ? {} : {icon}),
 		});
 	} finally {

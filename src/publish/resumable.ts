@@ -13,6 +13,7 @@ import {
 	PreconditionError,
 	RefusedError,
 	ValidationError,
+	describe,
 } from '../errors.js';
 import type {Host} from '../host.js';
 import type {Manifest, Uuid} from '../image/manifest.js';
@@ -71,6 +72,7 @@ export class PersistentUploads implements ResumableUploads {
 			verified: undefined,
 			image: undefined,
 		});
+		await this.#closeSurplus();
 		return this.#kept.view(kept);
 	}
 
@@ -169,6 +171,19 @@ export class PersistentUploads implements ResumableUploads {
 			});
 		} finally {
 			kept.users--;
+			await this.#closeSurplus();
+		}
+	}
+
+	async #closeSurplus(): Promise<void> {
+		for (const kept of this.#kept.surplus()) {
+			await this.#turns.take([kept.info.id], async () => {
+				if (kept.users === 0) {
+					await this.#kept.close(kept).catch((error: unknown) => {
+						this.#host.log.warn({upload: kept.info.id, problem: describe(error)}, 'an upload could not be closed');
+					});
+				}
+			});
 		}
 	}
 
@@ -202,7 +217,7 @@ export class PersistentUploads implements ResumableUploads {
 	async #hold(kept: KeptUpload): Promise<HeldFile> {
 		const {verified, offer, account, purpose} = kept.info;
 		if (verified !== undefined) {
-			const stored = this.#writes.holdStored(verified.sha1, {...verified, datasetGuid: offer.datasetGuid});
+			const stored = await this.#writes.holdStored(verified.sha1, {...verified, datasetGuid: offer.datasetGuid});
 			if (stored !== undefined) {
 				return stored;
 			}

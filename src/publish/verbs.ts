@@ -60,7 +60,7 @@ export class ImageVerbs {
 			const moved = this.#updated(image, body, change);
 			this.#lookups.checkNotOurs(to);
 			this.#checkDependents(uuid, undefined);
-			return this.#move(uuid, {...moved, movedFrom: uuid, changedAtMs: this.#host.clock.now()});
+			return this.#move(image, {...moved, movedFrom: uuid, changedAtMs: this.#host.clock.now()});
 		});
 		await this.#lifecycle.announce();
 		return manifest;
@@ -169,7 +169,12 @@ export class ImageVerbs {
 	}
 
 	/** Under its new uuid first: a crash in between leaves both, and the next start knows which one to keep. */
-	async #move(from: Uuid, moved: LocalImage): Promise<Manifest> {
+	async #move(image: LocalImage, moved: LocalImage): Promise<Manifest> {
+		const from = image.fields.uuid;
+		if (image.movedFrom === moved.fields.uuid) {
+			// On its way back: otherwise each of the two would say that the other one is left over.
+			await this.#area.save({...image, movedFrom: undefined});
+		}
 		const iconBytes = moved.icon === undefined ? undefined : (await this.#area.icon(from)).bytes;
 		const manifest = await this.#area.save(moved, iconBytes);
 		try {

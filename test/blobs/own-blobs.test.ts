@@ -65,6 +65,25 @@ test('an upload and the deletion of the same content never leave a pin without i
 	}
 });
 
+test('a deletion that has waited for a commit finds the pin that came with it', async t => {
+	const {store} = await startStore(t);
+	const image = makeImage({size: 20_000});
+	const sha1 = sha1Of(image);
+	let isOver = false;
+	const storing = stored(store, image.bytes, 'new').finally(() => {
+		isOver = true;
+	});
+	const deletions: Promise<boolean>[] = [];
+	// Changed in a callback, which the compiler does not see.
+	const over = (): boolean => isOver;
+	while (!over()) {
+		deletions.push(store.delete(sha1));
+		await new Promise(resolve => setImmediate(resolve));
+	}
+	t.deepEqual(await contentOf(store, await storing), image.bytes);
+	t.false((await Promise.all(deletions)).includes(true));
+});
+
 test('blobs of our own without an image go, all others stay', async t => {
 	const root = await tempDir(t);
 	const [pinned, orphan, upstream, both] = Array.from({length: 4}, () => makeImage({size: 1000}));

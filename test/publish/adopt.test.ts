@@ -1,5 +1,5 @@
 import {execFileSync} from 'node:child_process';
-import {link, mkdir, readFile, readdir, stat, symlink, utimes} from 'node:fs/promises';
+import {link, mkdir, readFile, readdir, rm, stat, symlink, utimes, writeFile} from 'node:fs/promises';
 import path from 'node:path';
 import test, {type ExecutionContext} from 'ava';
 import {InvalidParameterError, SourceUnavailableError} from '../../src/errors.js';
@@ -539,4 +539,35 @@ test('progress is told in steps, and whoever leaves ends the work', async t => {
 	await left.next();
 	await left.return();
 	t.true(stopped);
+});
+
+test('a file whose kind cannot be told any more is not left in the store', async t => {
+	const image = makeImage();
+	const folder = await tempDir(t);
+	await smartosImageServer(folder, image);
+	const manifest = path.join(folder, image.uuid, 'manifest.json');
+	const fields = JSON.parse(await readFile(manifest, 'utf8')) as {files: object[]};
+	await writeFile(
+		manifest,
+		JSON.stringify({...fields, files: fields.files.map(file => ({...file, compression: undefined}))}),
+	);
+	const rig = await startPublisher(t, {
+		wrapStore: store =>
+			new Proxy(store, {
+				get(_target, name) {
+					const value: unknown = Reflect.get(store, name, store);
+					if (name === 'importFile') {
+						const importFile: typeof store.importFile = async (file, ...more) => {
+							const stored = await store.importFile(file, ...more);
+							await rm(file);
+							return stored;
+						};
+						return importFile;
+					}
+					return typeof value === 'function' ? (value.bind(store) as unknown) : value;
+				},
+			}),
+	});
+	t.like((await adopt(rig, folder)).at(-1), {failed: 1});
+	t.deepEqual((await rig.litter()).blobs, []);
 });

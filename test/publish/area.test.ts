@@ -289,3 +289,29 @@ test('a file is added to an image that was read from its record', async t => {
 	await again.publisher.addFile(id, offer('x'), change());
 	t.is((await again.publisher.activate(id, change())).state, 'active');
 });
+
+test('an image that moves back where it came from survives a crash in between', async t => {
+	let isKilled = false;
+	const rig = await startPublisher(t, {
+		wrapStore: store =>
+			new Proxy(store, {
+				get(_target, name) {
+					const value: unknown = Reflect.get(store, name, store);
+					if (isKilled && name === 'removeRecord') {
+						return () => Promise.reject(new Error('killed'));
+					}
+					return typeof value === 'function' ? (value.bind(store) as unknown) : value;
+				},
+			}),
+	});
+	const [id, to] = [await published(rig, {activate: false, content: 'to and fro'}), uuid()];
+	await rig.publisher.update(id, {uuid: to}, change());
+	isKilled = true;
+	await t.throwsAsync(rig.publisher.update(to, {uuid: id, version: '2'}, change()), {message: 'killed'});
+	const again = await rig.restart({wrapStore: store => store});
+	t.deepEqual(
+		again.publisher.list().map(image => `${image.uuid} ${image.version}`),
+		[`${id} 2`],
+	);
+	t.is((await again.litter()).blobs.length, 1);
+});

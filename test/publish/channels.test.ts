@@ -31,7 +31,7 @@ test('a read is of the default channel, of one that is known, or of all', async 
 	t.is(publisher.readChannel('staging'), 'staging');
 	t.is(publisher.readChannel('*'), undefined);
 	t.throws(() => publisher.readChannel('nonsense'), {message: /no such channel/});
-	publisher.setSettings({mode: 'any', channels: threeChannels.slice(1), maxFileBytes: 1, resumableForMs: 1});
+	await publisher.setSettings({mode: 'any', channels: threeChannels.slice(1), maxFileBytes: 1, resumableForMs: 1});
 	t.throws(() => publisher.readChannel(undefined), {message: /no default channel/});
 });
 
@@ -130,4 +130,22 @@ test('an update may set the channels of the server, and no others', async t => {
 		t.is(await failure(rig.publisher.update(id, {channels}, change())), 'ValidationFailed channels:Invalid');
 	}
 	t.is(rig.publisher.get(id)?.name, 'foo');
+});
+
+test('an image that is in none of the channels there are now is in the default one, and can be changed', async t => {
+	const rig = await startPublisher(t, {settings: {channels: []}});
+	const {uuid: id} = await rig.publisher.create(basic, change());
+	const settings = {mode: 'any', maxFileBytes: 1000, resumableForMs: 1000} as const;
+	const other = [{name: 'old', description: 'o', default: true}] as const;
+	await rig.publisher.setSettings({...settings, channels: other});
+	t.deepEqual(rig.publisher.get(id)?.local?.channels, ['old']);
+	await rig.publisher.channelAdd(id, {channel: 'old'}, change());
+	// Renamed.
+	await rig.publisher.setSettings({...settings, channels: threeChannels});
+	t.deepEqual(rig.publisher.get(id)?.local?.channels, ['dev']);
+	const added = await rig.publisher.channelAdd(id, {channel: 'release'}, change());
+	t.deepEqual(added.local?.channels, ['dev', 'release']);
+	// What was chosen stays chosen, as far as there is such a channel.
+	await rig.publisher.setSettings({...settings, channels: threeChannels.filter(({name}) => name !== 'dev')});
+	t.deepEqual(rig.publisher.get(id)?.local?.channels, ['release']);
 });

@@ -1,13 +1,19 @@
-import {readFile, readdir, writeFile} from 'node:fs/promises';
+import {readFile, readdir, rm, writeFile} from 'node:fs/promises';
 import path from 'node:path';
 import test from 'ava';
-import {InvalidParameterError, RefusedError, SourceUnavailableError, ValidationError} from '../../src/errors.js';
+import {
+	InvalidParameterError,
+	NoSpaceError,
+	RefusedError,
+	SourceUnavailableError,
+	ValidationError,
+} from '../../src/errors.js';
 import type {Refusal} from '../../src/errors.js';
 import {readJob} from '../../src/publish/job-record.js';
 import {makeImage} from '../helpers/make-image.js';
 import {startUpstream} from '../helpers/start-upstream.js';
 import {ended, fileOf, idOf, startImporter} from './other-server.js';
-import {basicImport, change, offer, sha1Of, uuid} from './start-publisher.js';
+import {basic, basicImport, change, offer, sha1Of, uuid} from './start-publisher.js';
 
 const weekMs = 7 * 24 * 3_600_000;
 
@@ -303,4 +309,75 @@ test('a file that is here already is not fetched for a job', async t => {
 	t.is(rig.publisher.get(idOf(image))?.files[0]?.sha1, sha1Of(image.bytes));
 	await rig.publisher.delete(other, {forceAllChannels: false}, change());
 	t.deepEqual(await fileOf(rig, idOf(image)), image.bytes, 'it is needed still');
+});
+
+test('a job that fails leaves what others have begun to build on', async t => {
+	const base = makeImage();
+	const image = makeImage({origin: base, size: 50_000});
+	const upstream = await startUpstream(t, {images: [base, image]});
+	const rig = await startImporter(t);
+	upstream.misbehave('file', {wrongBytes: 'tail', holdAt: 1000}, {uuid: image.uuid});
+	const job = await rig.publisher.importRemote(idOf(image), upstream.url, change());
+	await upstream.reached(1000, image);
+	const child = await rig.publisher.create({...basic, origin: base.uuid}, change());
+	upstream.release();
+	t.is((await ended(rig, job)).execution, 'failed');
+	t.deepEqual(
+		rig.publisher
+			.list()
+			.map(one => one.uuid)
+			.sort(),
+		[base.uuid, child.uuid].sort() as (typeof child.uuid)[],
+	);
+});
+
+test('an origin that is deleted while an image is imported keeps it from becoming ours', async t => {
+	const base = makeImage();
+	const image = makeImage({origin: base, size: 50_000});
+	const upstream = await startUpstream(t, {images: [base, image]});
+	const rig = await startImporter(t);
+	await ended(rig, await rig.publisher.importRemote(idOf(base), upstream.url, change()));
+	upstream.misbehave('file', {holdAt: 1000}, {uuid: image.uuid});
+	const job = await rig.publisher.importRemote(idOf(image), upstream.url, change());
+	await upstream.reached(1000, image);
+	await rig.publisher.delete(idOf(base), {forceAllChannels: false}, change());
+	upstream.release();
+	t.is((await ended(rig, job)).execution, 'failed');
+	t.deepEqual(rig.publisher.list(), []);
+	t.deepEqual((await rig.litter()).blobs, []);
+});
+
+test('an import that cannot be written down is none', async t => {
+	const image = makeImage();
+	const upstream = await startUpstream(t, {images: [image]});
+	let isFull = true;
+	const rig = await startImporter(t, {
+		wrapStore: store =>
+			new Proxy(store, {
+				get(_target, name) {
+					const value: unknown = Reflect.get(store, name, store);
+					if (isFull && name === 'writeRecord') {
+						return () => Promise.reject(new NoSpaceError('the disk is full'));
+					}
+					return typeof value === 'function' ? (value.bind(store) as unknown) : value;
+				},
+			}),
+	});
+	await t.throwsAsync(rig.publisher.importRemote(idOf(image), upstream.url, change()), {instanceOf: NoSpaceError});
+	t.deepEqual(rig.publisher.jobsOf(idOf(image)), []);
+	isFull = false;
+	const done = await ended(rig, await rig.publisher.importRemote(idOf(image), upstream.url, change()));
+	t.is(done.execution, 'succeeded');
+});
+
+test('a file that is gone from the disk is fetched for a job, whatever is remembered of it', async t => {
+	const image = makeImage();
+	const upstream = await startUpstream(t, {images: [image]});
+	const rig = await startImporter(t);
+	const {uuid: other} = await rig.publisher.create(basic, change());
+	await rig.publisher.addFile(other, offer(image.bytes), change());
+	await rm(rig.layout.blob(sha1Of(image.bytes)));
+	const done = await ended(rig, await rig.publisher.importRemote(idOf(image), upstream.url, change()));
+	t.is(done.execution, 'succeeded');
+	t.true((await fileOf(rig, idOf(image)))?.equals(image.bytes));
 });

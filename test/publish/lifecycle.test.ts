@@ -1,6 +1,8 @@
+import {EventEmitter, getEventListeners, once} from 'node:events';
 import test from 'ava';
 import {PreconditionError, SourceUnavailableError} from '../../src/errors.js';
-import {parseManifest} from '../../src/image/manifest.js';
+import {parseManifest, type Manifest} from '../../src/image/manifest.js';
+import type {Change} from '../../src/publish/api.js';
 import {
 	basic,
 	basicImport,
@@ -520,7 +522,7 @@ test('in mode public only public images are taken, and billing_tags are not show
 	const made = await publisher.create({...basic, billing_tags: ['a'], traits: {b: true}}, change());
 	t.false('billing_tags' in served(made));
 	t.deepEqual(made.local?.billingTags, ['a']);
-	publisher.setSettings({mode: 'any', channels: [], maxFileBytes: 1, resumableForMs: 1});
+	await publisher.setSettings({mode: 'any', channels: [], maxFileBytes: 1, resumableForMs: 1});
 	t.deepEqual(served(publisher.get(made.uuid) ?? t.fail())['billing_tags'], ['a']);
 });
 
@@ -537,4 +539,80 @@ test('odd characters come back as they went in, also after a restart', async t =
 	t.is(JSON.stringify(fields['tags']), JSON.stringify(tags));
 	t.is(await failure(again.publisher.disable(made.uuid, change({as: 'other'}))), 'NotImageOwner');
 	t.is(await failure(again.publisher.disable(made.uuid, change({as: odd}))), 'nothing');
+});
+
+test('an import does not take the place of an image that has been activated while its origin was looked for', async t => {
+	const origin = uuid();
+	const source = new EventEmitter();
+	const rig = await startPublisher(t, {
+		upstream: {
+			async find(id) {
+				if (id !== origin) {
+					return undefined;
+				}
+				const answer = once(source, 'answer');
+				source.emit('asked');
+				await answer;
+				return {manifest: parseManifest(JSON.stringify({...basicImport(origin), files: []})), source: 'joyent'};
+			},
+		},
+	});
+	const id = await published(rig, {activate: false});
+	await rig.publisher.update(id, {state: 'creating'}, change());
+	const asked = once(source, 'asked');
+	const importing = failure(rig.publisher.importImage(id, basicImport(id, {origin}), change()));
+	await asked;
+	const active = await rig.publisher.activate(id, change());
+	source.emit('answer');
+	t.is(await importing, 'ImageUuidAlreadyExists');
+	t.is(rig.publisher.get(id)?.text, active.text);
+});
+
+test('nothing stays behind of a question to the sources that has been answered', async t => {
+	const signals: AbortSignal[] = [];
+	const {publisher} = await startPublisher(t, {
+		upstream: {
+			async find(_id, {signal}) {
+				signals.push(signal);
+				return undefined;
+			},
+		},
+	});
+	const id = uuid();
+	await publisher.importImage(id, basicImport(id), change());
+	t.is(signals.length, 1);
+	t.deepEqual(
+		signals.map(signal => getEventListeners(signal, 'abort').length),
+		[0],
+	);
+});
+
+test('a delete and a change of uuid look at their precondition again in their turn', async t => {
+	const {publisher} = await startPublisher(t);
+	const id = uuid();
+	for (const verb of [
+		(by: Change) => publisher.delete(id, {forceAllChannels: false}, by),
+		(by: Change) => publisher.update(id, {uuid: uuid()}, by),
+	]) {
+		const {text} = await publisher.importImage(id, basicImport(id), change());
+		const precondition = (manifest: Manifest): void => {
+			if (manifest.text !== text) {
+				throw new PreconditionError('it is another one by now');
+			}
+		};
+		const changing = publisher.disable(id, change());
+		t.is(await failure(verb(change({precondition}))), 'PRECONDITION_FAILED');
+		await changing;
+		await publisher.delete(id, {forceAllChannels: false}, change());
+	}
+});
+
+test('of two images that move to one uuid at once, one does', async t => {
+	const rig = await startPublisher(t);
+	const ids = [await published(rig, {activate: false}), await published(rig, {activate: false})];
+	const to = uuid();
+	const outcomes = await Promise.all(ids.map(id => failure(rig.publisher.update(id, {uuid: to}, change()))));
+	t.deepEqual(outcomes.sort(), ['ImageUuidAlreadyExists', 'nothing']);
+	t.is(rig.publisher.list().length, 2);
+	t.is((await rig.litter()).blobs.length, 2);
 });

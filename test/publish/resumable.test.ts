@@ -329,6 +329,42 @@ test('an upload that stays open too long is closed, and opened again', async t =
 	t.is((await rig.publisher.uploads.finish(id, change())).state, 'active');
 });
 
+test('of thousands that are begun, few hold a file open', async t => {
+	let [open, most] = [0, 0];
+	const rig = await startPublisher(t, {
+		wrapStore: store =>
+			new Proxy(store, {
+				get(target, name) {
+					const value: unknown = Reflect.get(target, name);
+					if (name !== 'upload') {
+						return typeof value === 'function' ? (value.bind(target) as unknown) : value;
+					}
+					return async (options: Parameters<typeof store.upload>[0]) => {
+						const upload = await target.upload(options);
+						most = Math.max(most, ++open);
+						const close = upload.close.bind(upload);
+						upload.close = async () => {
+							open--;
+							await close();
+						};
+						return upload;
+					};
+				},
+			}),
+	});
+	const ids: string[] = [];
+	for (let begun = 0; begun < 120; begun++) {
+		const {id} = await begin(rig, anImage);
+		await rig.publisher.uploads.append(id, 0, bodyOf(one));
+		ids.push(id);
+	}
+	t.true(most < 60, String(most));
+	const [first = ''] = ids;
+	await rig.publisher.uploads.append(first, 7, bodyOf(two, three));
+	t.is((await rig.publisher.uploads.finish(first, change())).state, 'active');
+	t.is((await (await rig.restart()).publisher.uploads.get(ids[60] ?? ''))?.offset, 7);
+});
+
 test('many finish one upload at once: one image', async t => {
 	const rig = await startPublisher(t);
 	const {id} = await begin(rig, anImage);
