@@ -82,14 +82,21 @@ export function createLogger(options: {
 /** One pino line as `2026-01-02T03:04:05.678Z warn  message key=value …`. */
 function textLine(line: string): string {
 	const {level, time, msg, ...rest} = JSON.parse(line) as {level: number; time: string; msg?: string};
-	const fields = Object.entries(rest as Record<string, unknown>).map(([key, value]) => {
+	const fields = Object.entries(rest as Record<string, unknown>).flatMap(([key, value]) => {
 		if (key === 'err' && typeof value === 'object' && value !== null && 'stack' in value) {
-			return `\n${String(value.stack)}`;
+			return [`\n${String(value.stack)}`];
 		}
-		const text = typeof value === 'string' ? value : JSON.stringify(value);
-		return `${key}=${/^[^\s"]+$/.test(text) ? text : JSON.stringify(text)}`;
+		const isGroup = typeof value === 'object' && value !== null && !Array.isArray(value);
+		return isGroup
+			? Object.entries(value).map(([name, member]) => textField(`${key}.${name}`, member))
+			: [textField(key, value)];
 	});
 	return `${[time, (pino.levels.labels[level] ?? 'info').padEnd(5), msg ?? '', ...fields].join(' ')}\n`;
+}
+
+function textField(key: string, value: unknown): string {
+	const text = typeof value === 'string' ? value : JSON.stringify(value);
+	return `${key}=${/^[^\s"]+$/.test(text) ? text : JSON.stringify(text)}`;
 }
 
 /** Every number that the mirror keeps about itself. One registry each, so two mirrors in a process never meet. */

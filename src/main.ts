@@ -8,13 +8,16 @@ import {readFileSync} from 'node:fs';
 import {networkInterfaces} from 'node:os';
 import {dirname, join} from 'node:path';
 import {fileURLToPath} from 'node:url';
+import {exitCodes} from './cli/exit-codes.js';
 import {runCli} from './cli/run.js';
 
 for (const stream of [process.stdout, process.stderr]) {
-	// `imgmirror help | head -1`, or a log reader that went away: no reason to stop a mirror.
+	// `imgmirror help | head -1`, a terminal that went away, a log on a full disk: no reason to stop a mirror.
 	stream.on('error', (error: NodeJS.ErrnoException) => {
-		if (error.code !== 'EPIPE') {
-			throw error;
+		if (stream === process.stdout && error.code !== 'EPIPE') {
+			process.on('exit', code => {
+				failUnprinted(code, error);
+			});
 		}
 	});
 }
@@ -35,6 +38,14 @@ process.exitCode = await runCli(process.argv.slice(2), {
 });
 // A handle that somebody forgot must not keep a service manager waiting.
 setTimeout(() => process.exit(), 1000).unref();
+
+/** What was done is done, but who asked for its outcome did not get it. */
+function failUnprinted(code: number, {message}: Error): void {
+	if (code === exitCodes.ok && process.exitCode !== exitCodes.failure) {
+		process.stderr.write(`imgmirror: what was to be printed could not be: ${message}\n`);
+		process.exitCode = exitCodes.failure;
+	}
+}
 
 /** From the package.json above, however deep the build has put us. */
 function ownVersion(directory: string): string {

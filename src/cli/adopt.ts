@@ -61,7 +61,7 @@ export async function adopt(options: AdoptOptions, io: CliIo): Promise<number> {
 		// Also of what was done before it broke.
 		if (json) {
 			io.stdout.write(`${JSON.stringify(report.images, null, 2)}\n`);
-		} else {
+		} else if (report.begun) {
 			show(report.images, {dryRun, io});
 		}
 	}
@@ -124,6 +124,7 @@ class Report {
 	readonly #images = new Map<string, Adopted>();
 	/** Of images that are done. */
 	#bytes = 0;
+	begun = false;
 	ended = false;
 
 	constructor(progress: Progress) {
@@ -139,6 +140,7 @@ class Report {
 		const bytes = typeof event['bytes'] === 'number' ? event['bytes'] : 0;
 		switch (event['what']) {
 			case 'found':
+				this.begun = true;
 				this.#progress.say(`${count(event['images'])} with ${humanBytes(bytes)} found`);
 				this.#progress.start(bytes);
 				break;

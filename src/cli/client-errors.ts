@@ -112,8 +112,17 @@ export function answerError(
 	}
 	const said = message || `status ${status}`;
 	const named = code === '' ? '' : ` (${code})`;
-	const lines = errors.map(fault => `\n  ${faultLine(fault)}`);
+	const lines = [...errors.map(faultLine), ...adviceOn(status, code, target)].map(line => `\n  ${line}`);
 	return new AnswerError(`${target.shown} says: ${said}${named}${lines.join('')}`, details);
+}
+
+/** What whoever set it up could not know. */
+function adviceOn(status: number, code: string, {basePath}: Target): readonly string[] {
+	if (status === 413 && code === '') {
+		return ['a proxy in front of it lets no more through: nginx needs "client_max_body_size 0;"'];
+	}
+	const end = /\/(?:images|datasets|publish|uploads|ping)$/.exec(basePath)?.[0];
+	return [404, 405].includes(status) && end !== undefined ? [`the URL should end before ${end}, it seems`] : [];
 }
 
 function faultLine({field, code, message}: FieldFault): string {

@@ -17,7 +17,7 @@ export const publishHelp = `${serverHelp}
 
 The upload survives broken lines and restarts of the server. Of a file, it survives
 that of the command, too: the same command again goes on where it was. A pipe cannot
-be read twice; whether it ended too early is seen from gzip's and zfs' own marks.
+be read twice. Whether something is cut off is seen from gzip's and zfs' own marks.
 
 With --manifest, the image keeps the uuid and the date of the manifest.
 

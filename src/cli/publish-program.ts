@@ -156,7 +156,7 @@ function withServer(command: Command): Command {
 function withSending(command: Command): Command {
 	return command
 		.option('-C, --channel <name>', 'the channel of the server to publish to')
-		.option('--no-check', 'take what is piped in even if it looks cut off')
+		.option('--no-check', 'take what is sent even if it looks cut off')
 		.addOption(
 			new Option('--retry-for <duration>', 'how long to go on trying while nothing gets through')
 				.argParser(readDuration)

@@ -124,9 +124,10 @@ function indented(text: string): string {
 }
 
 async function openBytes({file, check}: PublishOptions, io: CliIo): Promise<UploadBytes> {
+	const inspector = check ? new StreamCheck() : undefined;
 	return file === undefined || file === '-'
-		? new PipeBytes(io.stdin, {inspector: check ? new StreamCheck() : undefined})
-		: FileBytes.open(resolve(io.directory, file));
+		? new PipeBytes(io.stdin, {inspector})
+		: FileBytes.open(resolve(io.directory, file), {inspector});
 }
 
 /** What is known before a byte is sent. Resolves with the compression to declare. Throws MirrorError. */

@@ -4,7 +4,8 @@
  *
  * Only one process works on a data directory, so commands never touch it themselves: they all speak HTTP.
  */
-import {stat} from 'node:fs/promises';
+import {access, constants, stat} from 'node:fs/promises';
+import {userInfo} from 'node:os';
 import {MessageChannel} from 'node:worker_threads';
 import {readConfig, type Config, type ConfigRequest} from '../config.js';
 import {UsageError} from '../errors.js';
@@ -60,16 +61,17 @@ export function namedTarget({url, config, onlyHere = false}: Whereabouts, io: Cl
 /** The server of the data directory, whether it runs or not. */
 async function withOwnServer<T>(config: Config, io: CliIo, use: (server: Server) => Promise<T>): Promise<T> {
 	const {data} = config;
-	const isThere = await stat(data).then(
-		found => found.isDirectory(),
-		() => false,
-	);
-	if (!isThere) {
+	const folder = await stat(data).catch(() => undefined);
+	if (folder?.isDirectory() !== true) {
 		// To make one would be to publish to nobody.
 		throw new UsageError(
 			`there is no data directory ${data}: name the server with --url http://USER:PASSWORD@HOST, ` +
 				'or its data directory with --data or --config',
 		);
+	}
+	const elsewhere = `run this as the account that ${data} belongs to, or name the server with --url http://USER:PASSWORD@HOST`;
+	if (!(await isOurs(data))) {
+		throw new UsageError(`${data} is another account's: ${elsewhere}`);
 	}
 	const control = io.control ?? (await import('../assemble-control.js'));
 	const name = `data:${data}`;
@@ -77,6 +79,10 @@ async function withOwnServer<T>(config: Config, io: CliIo, use: (server: Server)
 		withClient(socketTarget(await control.controlSocket(data), ''), name, io, use);
 	if (await control.isRunning(data)) {
 		return running();
+	}
+	if (folder.uid !== userInfo().uid) {
+		// Root may write there, but the server could not write to what root has made.
+		throw new UsageError(`no server runs on ${data}, which is another account's: start it, or ${elsewhere}`);
 	}
 	const stop = await startPrivately(config, control, io);
 	if (stop === undefined) {
@@ -87,6 +93,13 @@ async function withOwnServer<T>(config: Config, io: CliIo, use: (server: Server)
 	} finally {
 		await stop();
 	}
+}
+
+async function isOurs(folder: string): Promise<boolean> {
+	return access(folder, constants.W_OK).then(
+		() => true,
+		(error: unknown) => !(error instanceof Error && 'code' in error && error.code === 'EACCES'),
+	);
 }
 
 /** `undefined`: somebody else has started one meanwhile. */

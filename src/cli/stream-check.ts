@@ -1,5 +1,5 @@
 /**
- * Whether what came through a pipe came whole, as far as its bytes can tell.
+ * Whether what is to be published is whole, as far as its bytes can tell.
  *
  * A pipe ends in the same way whether its writer was done or died: `zfs send | gzip | ssh` hands on half an image
  * without a word when the first of them fails or the last one's line is cut. But a gzip file says where it ends, and so
@@ -59,6 +59,7 @@ class Unzip {
 	readonly #records = new RecordCheck();
 	#length = 0;
 	#failure: Error | undefined;
+	#isEnded = false;
 
 	constructor() {
 		this.#gunzip.on('data', (chunk: Buffer) => {
@@ -68,10 +69,14 @@ class Unzip {
 		this.#gunzip.on('error', error => {
 			this.#failure = error;
 		});
+		// What follows the last gzip file in there (zeros from a tape, say) is not looked at, and never drained.
+		this.#gunzip.on('end', () => {
+			this.#isEnded = true;
+		});
 	}
 
 	async feed(bytes: Buffer): Promise<void> {
-		if (this.#failure === undefined && !this.#gunzip.write(bytes)) {
+		if (this.#failure === undefined && !this.#isEnded && !this.#gunzip.write(bytes)) {
 			await this.#event('drain');
 		}
 	}
@@ -81,24 +86,31 @@ class Unzip {
 		await this.#event('end');
 		if (this.#failure !== undefined) {
 			throw new CutStreamError(
-				`what came in through the pipe is no whole gzip file (${this.#failure.message}): did the command before it fail?`,
+				`this is no whole gzip file (${this.#failure.message}): did the command that made it fail?`,
 				{cause: this.#failure},
 			);
 		}
 		if (this.#length === 0) {
 			throw new CutStreamError(
-				'what came in through the pipe is the gzip file of nothing: did the command before gzip fail? ' +
+				'this is the gzip file of nothing: did the command before gzip fail? ' +
 					'("set -o pipefail" makes a shell tell)',
 			);
 		}
 		this.#records.end();
 	}
 
-	/** Resolves for a failure as well. */
+	/** Resolves at the end, and for a failure, as well. */
 	async #event(name: string): Promise<void> {
-		if (this.#failure === undefined) {
+		if (this.#failure !== undefined || this.#isEnded) {
+			return;
+		}
+		const over = new AbortController();
+		try {
+			await Promise.race([name, 'end'].map(event => once(this.#gunzip, event, {signal: over.signal})));
+		} catch {
 			// A failure is kept by the listener above.
-			await once(this.#gunzip, name).catch(() => undefined);
+		} finally {
+			over.abort();
 		}
 	}
 }
@@ -127,9 +139,7 @@ class RecordCheck {
 		}
 		const type = little ? this.#last.readUInt32LE(0) : this.#last.readUInt32BE(0);
 		if (this.#last.length < recordBytes || type !== endType) {
-			throw new CutStreamError(
-				'the zfs stream that came in through the pipe has no end: did "zfs send" fail, or the line break?',
-			);
+			throw new CutStreamError('this zfs stream has no end: did "zfs send" fail, or the line break?');
 		}
 	}
 }

@@ -28,7 +28,7 @@ export interface UploadBytes {
 	has(offset: number): boolean;
 	/** From `offset` on. Throws GoneError where that has been let go of. */
 	stretch(offset: number): Promise<Stretch>;
-	/** Of everything, once the last stretch has been read. Throws where a file has changed meanwhile. */
+	/** Of everything, once the last stretch has been read. Throws where a file has changed meanwhile, or is cut off. */
 	sha1(): Promise<string>;
 	close(): Promise<void>;
 }
@@ -53,24 +53,30 @@ export class FileBytes implements UploadBytes {
 	readonly mtimeMs: number;
 	readonly #path: string;
 	readonly #handle: FileHandle;
+	readonly #inspector: Inspector | undefined;
 	readonly #hash = createHash('sha1');
 	#hashed = 0;
 
-	private constructor(path: string, handle: FileHandle, {size, mtimeMs}: {size: number; mtimeMs: number}) {
+	private constructor(
+		path: string,
+		handle: FileHandle,
+		{size, mtimeMs, inspector}: {size: number; mtimeMs: number; inspector: Inspector | undefined},
+	) {
 		this.#path = path;
+		this.#inspector = inspector;
 		this.#handle = handle;
 		this.size = size;
 		this.mtimeMs = mtimeMs;
 	}
 
 	/** Throws MirrorError where it is no file that can be read, or has nothing in it. */
-	static async open(path: string): Promise<FileBytes> {
+	static async open(path: string, {inspector}: {inspector?: Inspector | undefined} = {}): Promise<FileBytes> {
 		const handle = await open(path, 'r').catch((error: unknown) => {
 			throw new MirrorError(`${path} cannot be read: ${describe(error)}`, {cause: error});
 		});
 		const found = await handle.stat();
 		if (found.isFile() && found.size > 0) {
-			return new FileBytes(path, handle, found);
+			return new FileBytes(path, handle, {size: found.size, mtimeMs: found.mtimeMs, inspector});
 		}
 		await handle.close();
 		throw new MirrorError(found.isFile() ? `${path} is empty` : `${path} is no file`);
@@ -100,6 +106,7 @@ export class FileBytes implements UploadBytes {
 		if (size !== this.size || mtimeMs !== this.mtimeMs) {
 			throw this.#changed();
 		}
+		await this.#inspector?.end();
 		return this.#hash.copy().digest('hex');
 	}
 
@@ -123,18 +130,20 @@ export class FileBytes implements UploadBytes {
 				throw this.#changed();
 			}
 			const bytes = piece.subarray(0, bytesRead);
-			this.#hashFrom(at, bytes);
+			await this.#hashFrom(at, bytes);
 			at += bytesRead;
 			yield bytes;
 		}
 	}
 
 	/** Bytes that are sent again have been hashed already. */
-	#hashFrom(at: number, bytes: Buffer): void {
+	async #hashFrom(at: number, bytes: Buffer): Promise<void> {
 		const surplus = this.#hashed - at;
 		if (surplus >= 0 && surplus < bytes.length) {
-			this.#hash.update(bytes.subarray(surplus));
+			const fresh = bytes.subarray(surplus);
+			this.#hash.update(fresh);
 			this.#hashed = at + bytes.length;
+			await this.#inspector?.feed(fresh);
 		}
 	}
 

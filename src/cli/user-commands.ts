@@ -32,7 +32,7 @@ export function userCommands(program: Command, io: CliIo): Command {
 	withPlace(user.command('add'))
 		.description('Let somebody log in.')
 		.argument('<name>', 'letters, digits, ".", "_", "@" and "-"', readName)
-		.option('--may <rights>', 'read, private, publish, operate, with commas between; none', readRights, [])
+		.option('--may <rights>', 'read, private, publish, operate, with commas between (default: none)', readRights)
 		.option('--password-stdin', 'read the password from a pipe')
 		.option('--hash-stdin', 'read a hash from a pipe: bcrypt, from the configuration of an older server')
 		.option('--no-password', 'do not ask for a password: for keys and tokens only')

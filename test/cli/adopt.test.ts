@@ -1,4 +1,5 @@
-import {writeFileSync} from 'node:fs';
+import {chownSync, writeFileSync} from 'node:fs';
+import {userInfo} from 'node:os';
 import {join} from 'node:path';
 import {text} from 'node:stream/consumers';
 import test, {type ExecutionContext} from 'ava';
@@ -121,6 +122,7 @@ test('adopt says what the server refuses, before and in between', async t => {
 	};
 	t.is(await refused.run('/old'), 1);
 	t.regex(refused.io.err, /there is no \/old \(InvalidParameter\)\n$/);
+	t.is(refused.io.out, '', 'no table of nothing');
 	const odd = await bench(t, [7]);
 	t.is(await odd.run('/old'), 1);
 	t.regex(odd.io.err, /is not an adoption's progress/);
@@ -192,6 +194,20 @@ test('import-image takes name, version and description, and publishes for everyb
 		t.is(code, 2, command);
 		t.regex(io.err, /expected NAME VERSION DESCRIPTION/);
 	}
+});
+
+/** Only root can have what is another account's. */
+const ifRoot = userInfo().uid === 0 ? test : test.skip;
+
+ifRoot('root does not work in the data directory of another account, unless its server runs', async t => {
+	const {io, server, run} = await bench(t, all);
+	chownSync(io.directory, 12_345, 12_345);
+	t.is(await run('/old'), 1);
+	t.deepEqual(server.requests, ['POST /adopt']);
+	io.control = new FakeIo().control;
+	t.is(await run('/old'), 1);
+	t.regex(io.err, /no server runs on \/.*, which is another account's: start it, or run this as the account/);
+	t.deepEqual(io.assembled, []);
 });
 
 test('a directory that is a file is no data directory', async t => {

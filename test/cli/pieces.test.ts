@@ -8,6 +8,7 @@ import {Readable} from 'node:stream';
 import {gzipSync} from 'node:zlib';
 import test from 'ava';
 import fc from 'fast-check';
+import {answerError} from '../../src/cli/client-errors.js';
 import {metadataOf} from '../../src/cli/image-metadata.js';
 import {shellWords} from '../../src/cli/shell-words.js';
 import {showProgress} from '../../src/cli/progress.js';
@@ -193,6 +194,8 @@ test('of other kinds of files, nothing is said', async t => {
 	]) {
 		t.is(await check(bytes, 3), 'whole');
 	}
+	// As tapes pad it, and more of that than any buffer takes.
+	t.is(await check(Buffer.concat([gzipSync(pseudoRandom(1000, 3)), Buffer.alloc(1_000_000)]), 100), 'whole');
 	// As pigz writes them: several gzip files in a row.
 	t.is(await check(Buffer.concat([gzipSync(Buffer.from('a')), gzipSync(pseudoRandom(1000, 3))]), 10), 'whole');
 });
@@ -363,4 +366,16 @@ test('a server is named as imgadm names a source', t => {
 		const error = t.throws(() => parseTarget(wrong, '--url'), {code: 'CONFIG'}, wrong);
 		t.false(JSON.stringify(error).includes('u:p'));
 	}
+});
+
+test("an answer that is not the mirror's own comes with advice", t => {
+	const said = (status: number, body: string, url: string): string =>
+		answerError({status, body, retryAfter: undefined}, parseTarget(url, '--url')).message;
+	t.regex(
+		said(413, '<html></html>', 'http://m'),
+		/status 413\n {2}a proxy in front of it .* "client_max_body_size 0;"$/,
+	);
+	t.notRegex(said(413, '{"code": "RequestEntityTooLarge"}', 'http://m'), /proxy/);
+	t.regex(said(404, '', 'http://m/base/images/'), /\n {2}the URL should end before \/images, it seems$/);
+	t.notRegex(said(404, '', 'http://m/images-mirror'), /\n/);
 });

@@ -2,7 +2,7 @@ import {spawn, type ChildProcess} from 'node:child_process';
 import {once} from 'node:events';
 import {createServer, request} from 'node:http';
 import type {AddressInfo} from 'node:net';
-import {mkdirSync, readFileSync, writeFileSync} from 'node:fs';
+import {existsSync, mkdirSync, openSync, readFileSync, writeFileSync} from 'node:fs';
 import {join} from 'node:path';
 import {createInterface} from 'node:readline';
 import {text} from 'node:stream/consumers';
@@ -16,11 +16,15 @@ const root = new URL('../../../', import.meta.url);
 interface Options {
 	readonly directory?: string;
 	readonly env?: Readonly<Record<string, string>>;
+	/** Instead of pipes. */
+	readonly stdout?: number;
+	readonly stderr?: number;
 }
 
 /** None of the variables that are set where the tests run: neither proxies nor our own. */
-const start = (t: Scope, argv: readonly string[], {directory, env = {}}: Options = {}): ChildProcess => {
-	const child = spawn(process.execPath, [main, ...argv], {cwd: directory, env, stdio: ['ignore', 'pipe', 'pipe']});
+const start = (t: Scope, argv: readonly string[], options: Options = {}): ChildProcess => {
+	const {directory, env = {}, stdout = 'pipe', stderr = 'pipe'} = options;
+	const child = spawn(process.execPath, [main, ...argv], {cwd: directory, env, stdio: ['ignore', stdout, stderr]});
 	t.teardown(() => void child.kill('SIGKILL'));
 	return child;
 };
@@ -92,6 +96,29 @@ test('nobody reading the output is no failure', async t => {
 	child.stdout?.destroy();
 	const [[code], err] = await Promise.all([once(child, 'exit') as Promise<unknown[]>, whole(child.stderr)]);
 	t.deepEqual([code, err], [0, '']);
+});
+
+/** A disk without space, where there is such a thing. */
+const ifFull = existsSync('/dev/full') ? test : test.skip;
+
+ifFull('what cannot be printed is one line, and 1', async t => {
+	const [code, , err] = await run(t, ['config', 'example'], {stdout: openSync('/dev/full', 'w')});
+	t.is(code, 1);
+	t.regex(err, /^imgmirror: what was to be printed could not be: ENOSPC.*\n$/);
+});
+
+ifFull('a log on a full disk does not stop the mirror', async t => {
+	const {child, line} = await serve(t, ['--listen', '127.0.0.1:0', '--source', 'http://127.0.0.1:1'], {
+		directory: await tempDir(t),
+		stderr: openSync('/dev/full', 'w'),
+	});
+	const url = / on (\S+),/.exec(line)?.[1] ?? '';
+	for (let request = 0; request < 3; request++) {
+		t.is((await fetch(`${url}/ping`)).status, 200);
+		// Asked of the source, whose failure is logged.
+		t.is((await fetch(`${url}/images`)).status, 503);
+	}
+	t.is(await stop(child), 0);
 });
 
 test('ready is one line with the port that was really bound, and SIGTERM ends it with 0', async t => {

@@ -29,8 +29,9 @@ async function bench(t: ExecutionContext, {size = 300_000}: {readonly size?: num
 	const server = await startFakeServer(t);
 	const directory = await tempDir(t);
 	const file = join(directory, 'base.zfs.gz');
-	// Begins as gzip does.
-	const bytes = Buffer.concat([Buffer.from([0x1f, 0x8b, 8, 0]), pseudoRandom(size - 4, 7)]);
+	const packed = gzipSync(pseudoRandom(Math.floor(size * 0.99) - 100, 7));
+	// Tapes fill up with zeros, too.
+	const bytes = Buffer.concat([packed, Buffer.alloc(size - packed.length)]);
 	writeFileSync(file, bytes);
 	const clock = new SkippingClock();
 	const again = (): FakeIo => {
@@ -551,6 +552,19 @@ for (const [what, [bytes, said]] of Object.entries(nothing)) {
 		t.is(server.uploads.size, 0);
 	});
 }
+
+test('a file that is cut off is not published, unless it is said to be right', async t => {
+	const {server, io, file, run} = await bench(t);
+	const bytes = gzipSync(pseudoRandom(300_000, 1)).subarray(0, -9);
+	writeFileSync(file, bytes);
+	t.is(await run(file, ...named), 1);
+	t.regex(io.err, /no whole gzip file \(/);
+	t.is(io.out, '');
+	t.is(server.images.size, 0);
+	t.is(server.uploads.size, 0);
+	t.is(await run(file, ...named, '--no-check'), 0, io.err);
+	t.deepEqual(server.image.bytes, bytes);
+});
 
 test('a pipe that cannot be read publishes nothing', async t => {
 	const {server, io, run} = await bench(t);

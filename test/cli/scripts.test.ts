@@ -5,6 +5,7 @@ import {spawn, spawnSync} from 'node:child_process';
 import {once} from 'node:events';
 import {
 	chmodSync,
+	copyFileSync,
 	existsSync,
 	mkdirSync,
 	readFileSync,
@@ -253,7 +254,7 @@ async function installed(t: ExecutionContext): Promise<Installed> {
 	mkdirSync(join(program, 'dist'));
 	mkdirSync(bin);
 	writeFileSync(join(program, 'dist/main.js'), '');
-	symlinkSync(join(smf, 'import-image'), join(program, 'smf/import-image'));
+	copyFileSync(join(smf, 'import-image'), join(program, 'smf/import-image'));
 	writeFileSync(
 		join(bin, 'node'),
 		'#!/bin/sh\nfor word in "$@"; do printf "[%s]" "$word"; done\necho " $IMGMIRROR_URL|$IMGMIRROR_CONFIG|$IMGMIRROR_DATA"\ncat\n',
@@ -280,6 +281,16 @@ test('import-image hands on its words and the stream', async t => {
 	t.is(run(['a', '1', "it's -- ours"]).out, `${begin}[a][1][it's -- ours] ||\nstream`);
 	t.is(run([], {IMGMIRROR_DATA: '/d'}).out, `${begin} ||/d\nstream`);
 	t.is(run([], {IMGMIRROR_URL: 'http://m'}).out, `${begin} http://m||\nstream`);
+});
+
+test('import-image may be a link in a directory of the PATH', async t => {
+	const {directory, main} = await installed(t);
+	symlinkSync(join(directory, 'im g/smf/import-image'), join(directory, 'bin/import-image'));
+	const env = {PATH: [join(directory, 'bin'), process.env['PATH']].join(delimiter)};
+	for (const shell of shells) {
+		const {stdout} = spawnSync(shell, ['-c', 'import-image a 1 b'], {encoding: 'utf8', input: 'stream', env});
+		t.is(stdout, `[${main}][import-image][--quiet][--][a][1][b] ||\nstream`, shell);
+	}
 });
 
 test("import-image finds the SMF service's own configuration", async t => {
