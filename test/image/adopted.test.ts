@@ -151,7 +151,7 @@ const refused: readonly (readonly [string, unknown])[] = [
 	['it has no uuid', fields(1, {uuid: undefined})],
 	['its uuid is none', fields(1, {uuid: '../../etc'})],
 	['it has no name', fields(1, {name: ''})],
-	['its version is no text', fields(1, {version: 5})],
+	['its version is no text', fields(1, {version: [5]})],
 	['it has no type', fields(1, {type: null})],
 	['its os is no text', fields(1, {os: {}})],
 ];

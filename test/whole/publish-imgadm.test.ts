@@ -5,6 +5,8 @@ import {createHash} from 'node:crypto';
 import {randomUUID} from 'node:crypto';
 import {gzipSync} from 'node:zlib';
 import test from 'ava';
+import {NotFoundError} from '../../src/errors.js';
+import type {Uuid} from '../../src/image/manifest.js';
 import {Imgadm, type Json} from '../helpers/imgadm.js';
 import {makeImage, pseudoRandom} from '../helpers/make-image.js';
 import {addUser} from '../helpers/run-command.js';
@@ -169,4 +171,37 @@ test('who comes through a proxy that is not trusted is outside: private images a
 	t.is((await trusting.get(`/images/${uuid}`, {headers: {'x-forwarded-for': '10.0.0.1'}})).status, 200);
 	t.is((await trusting.get(`/images/${uuid}`, {headers: {'x-forwarded-for': '203.0.113.7'}})).status, 404);
 	t.is((await trusting.get(`/images/${uuid}`, {headers: {'x-forwarded-for': '10.0.0.1, 203.0.113.7'}})).status, 404);
+});
+
+test('channels that a reload brings or takes away show in lists as they do in images', async t => {
+	const channels = [{name: 'dev', description: 'all', default: true}];
+	const mirror = await startMirror(t, {sources: [], config: {...publishingNetwork, channels}});
+	const manifest = imageOf(file, {public: true});
+	await new Imgadm(`${mirror.url}/`).publish(manifest, file);
+	const headers = {'Accept-Version': '~2'};
+	const same = async (): Promise<unknown> => {
+		const one = (await mirror.get(`/images/${String(manifest['uuid'])}`, {headers})).json();
+		t.deepEqual((await mirror.get('/images', {headers})).json(), [one]);
+		return (one as Json)['channels'];
+	};
+	t.deepEqual(await same(), ['dev']);
+	await mirror.reload({config: publishingNetwork});
+	t.is(await same(), undefined);
+	await mirror.reload({config: {...publishingNetwork, channels}});
+	t.deepEqual(await same(), ['dev']);
+});
+
+test('a file whose image is deleted while somebody is about to read it is not there, and no fault of ours', async t => {
+	for (const sources of [[], [(await startUpstream(t, {images: [makeImage()]})).url]]) {
+		const mirror = await startMirror(t, {sources, config: publishingNetwork});
+		const manifest = imageOf(file);
+		await new Imgadm(`${mirror.url}/`).publish(manifest, file);
+		const ask = {signal: new AbortController().signal};
+		const found = await mirror.running.mirror.find(manifest['uuid'] as Uuid, ask);
+		const open = await mirror.running.mirror.openFile(found, 0);
+		const deleted = await fetch(`${mirror.url}/images/${String(manifest['uuid'])}`, {method: 'DELETE'});
+		t.is(deleted.status, 204);
+		await t.throwsAsync(open.body(0, open.size, ask), {instanceOf: NotFoundError});
+		open.close();
+	}
 });
