@@ -104,7 +104,7 @@ export class Intake {
 			throw new RefusedError('Download', `the file has ${upload.written} bytes, not ${told.size}`);
 		}
 		const first = upload.first(16);
-		const wrong = told.compression === undefined ? undefined : contradiction(told.compression, first);
+		const wrong = told.compression === undefined ? undefined : contradiction(told.compression, first, told.imageType);
 		if (wrong !== undefined) {
 			throw new RefusedError('Upload', wrong);
 		}

@@ -87,6 +87,8 @@ export interface Incoming {
 	readonly sha1: Sha1 | undefined;
 	readonly size: number | undefined;
 	readonly datasetGuid: string | undefined;
+	/** The image's, where it is known: one of type `other` may be any file. */
+	readonly imageType?: string | undefined;
 	readonly body: AsyncIterable<Buffer>;
 	/** Called with how much has come so far. */
 	readonly onProgress?: ((bytes: number) => void) | undefined;

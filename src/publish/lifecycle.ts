@@ -224,9 +224,9 @@ export class Lifecycle implements LocalWrites {
 	}
 
 	async addFile(uuid: Uuid, offer: FileOffer, change: Change): Promise<Manifest> {
-		const {born} = await this.fileTarget(uuid, change);
+		const {born, fields} = await this.fileTarget(uuid, change);
 		const told = this.checkOffer(offer, change);
-		const held = await this.intake({...told, body: offer.body}, change.ask);
+		const held = await this.intake({...told, imageType: fields.type, body: offer.body}, change.ask);
 		try {
 			return await this.setFile(uuid, held, change, born);
 		} finally {

@@ -210,7 +210,7 @@ export class Publisher implements PublishApi {
 		const writes = this.#lifecycle;
 		const {uuid} = await checkWhole(writes, image, change);
 		const told = writes.checkOffer(offer, change, {compressionMayMiss: true});
-		const held = await writes.intake({...told, body: offer.body}, change.ask);
+		const held = await writes.intake({...told, imageType: typeOf(image.manifest), body: offer.body}, change.ask);
 		try {
 			const [nowMs, by] = [this.#host.clock.now(), change.actor.name];
 			return await saveFilled(writes, image, held, change, {nowMs, by, uuid});
@@ -222,4 +222,8 @@ export class Publisher implements PublishApi {
 	adopt(request: AdoptRequest, change: Change): AsyncGenerator<AdoptEvent, void, undefined> {
 		return this.#adoption.adopt(request, change);
 	}
+}
+
+function typeOf({type}: WholeImage['manifest']): string | undefined {
+	return typeof type === 'string' ? type : undefined;
 }

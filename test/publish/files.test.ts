@@ -82,6 +82,24 @@ test('a refusal for the compression says what the file is', async t => {
 	t.regex(error.message, /gzip/);
 });
 
+test('an image of type other may be any file, as it is', async t => {
+	const {publisher} = await startPublisher(t);
+	for (const [type, expected] of [
+		['zone-dataset', 'Upload'],
+		['other', undefined],
+	] as const) {
+		const {uuid: id} = await publisher.create({...basic, type}, change());
+		const adding = publisher.addFile(id, offer(zstd, {compression: 'none'}), change());
+		if (expected === undefined) {
+			t.is((await adding).files[0]?.compression, 'none');
+		} else {
+			t.is(await failure(adding), expected);
+		}
+	}
+	const whole = {manifest: {...basic, type: 'other'}, adopt: false, activate: true};
+	t.is((await publisher.publishFile(whole, offer(zstd, {compression: 'none'}), change())).state, 'active');
+});
+
 test('a file of no known kind is taken as declared, and the log tells', async t => {
 	const rig = await startPublisher(t);
 	const id = await published(rig, {content: 'sixteen bytes....'});
