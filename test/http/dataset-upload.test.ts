@@ -324,11 +324,15 @@ test('a large file passes through without being held', async t => {
 	const {url, mirror} = await start(t);
 	const size = 300 * 1024 * 1024;
 	const hash = createHash('sha1');
+	let sent = 0;
 	let got = 0;
+	let mostOnTheWay = 0;
 	mirror.publish.take = async body => {
 		for await (const piece of body) {
 			got += piece.length;
 			hash.update(piece);
+			// Slower than its sender, who then has to wait.
+			await new Promise(resolve => setImmediate(resolve));
 		}
 	};
 	const block = randomBytes(1024 * 1024);
@@ -338,18 +342,15 @@ test('a large file passes through without being held', async t => {
 			const large = {...manifest, files: [{path, size}]};
 			yield form([{name: 'manifest', content: large}], '');
 			yield Buffer.from(`\r\nContent-Disposition: form-data; name="${path}"\r\n\r\n`);
-			for (let sent = 0; sent < size; sent += block.length) {
+			while (sent < size) {
 				expected.update(block);
+				sent += block.length;
+				mostOnTheWay = Math.max(mostOnTheWay, sent - got);
 				yield block;
 			}
 			yield Buffer.from('\r\n--b--\r\n');
 		})(),
 	);
-	let peak = 0;
-	const watching = setInterval(() => {
-		peak = Math.max(peak, process.memoryUsage().rss);
-	}, 20);
-	const before = process.memoryUsage().rss;
 	const {out} = await curl(
 		[
 			...['-sS', '-u', 'joe:secret', '-X', 'PUT', '-H', 'Content-Type: multipart/form-data; boundary=b', '-T', '-'],
@@ -357,9 +358,9 @@ test('a large file passes through without being held', async t => {
 		],
 		stream,
 	);
-	clearInterval(watching);
 	t.is((JSON.parse(out) as {uuid: string}).uuid, uuid);
 	t.is(got, size);
 	t.is(hash.digest('hex'), expected.digest('hex'));
-	t.true(peak - before < 150 * 1024 * 1024, `${Math.round((peak - before) / 1024 / 1024)} MiB`);
+	// Between them are curl and the kernel's buffers; what memory Node leaves uncollected says nothing.
+	t.true(mostOnTheWay < 64 * 1024 * 1024, `${Math.round(mostOnTheWay / 1024 / 1024)} MiB`);
 });
