@@ -4,7 +4,7 @@
  *
  * `assemble.ts` loads it before the catalog starts, configures it anew on SIGHUP, and stops it before the store.
  */
-import {Access, type AccessSettings} from './access/access.js';
+import {Access} from './access/access.js';
 import type {Layout} from './blobs/layout.js';
 import type {DiskStore} from './blobs/store.js';
 import type {SourceSet} from './assemble-sources.js';
@@ -44,7 +44,7 @@ export class Publishing {
 			host,
 			usersFile: layout.users,
 			keysFolder: layout.keys,
-			settings: accessSettings(config),
+			settings: config.access,
 		});
 		this.#remote = new ClientNamedServers({
 			...{host, userAgent, instanceId, environment: config.environment},
@@ -68,7 +68,7 @@ export class Publishing {
 	async configure(config: Config): Promise<void> {
 		const before = this.#config;
 		this.#config = config;
-		this.access.setSettings(accessSettings(config));
+		this.access.setSettings(config.access);
 		await this.access.reload();
 		this.#remote.setSettings({allow: config.access.fetchFrom});
 		await this.publisher.setSettings(publishSettings(config));
@@ -93,10 +93,6 @@ export class Publishing {
 			folder === undefined ? undefined : new DropFolder({host: this.#host, folder, adoption: this.#adoption});
 		this.#dropFolder?.start();
 	}
-}
-
-function accessSettings({access}: Config): AccessSettings {
-	return access;
 }
 
 function publishSettings({mode, channels, publish}: Config): PublishSettings {

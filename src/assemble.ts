@@ -23,8 +23,6 @@ import {Metrics, createLogger, systemClock, type Host} from './host.js';
 import {startHttp, type HttpFront, type HttpSettings, type ListenOptions} from './http/server.js';
 import {Mirror} from './mirror.js';
 
-export {controlSocket, isRunning} from './assemble-control.js';
-
 export interface AssembleOptions {
 	readonly version: string;
 	/** Where the log goes. */
@@ -129,8 +127,8 @@ async function build(
 		},
 		instanceId,
 	});
-	await publishing.load();
 	undo.push(() => publishing.stop());
+	await publishing.load();
 	await catalog.start();
 	undo.push(() => catalog.stop());
 	const flights = new Flights({store, host, limits: flightLimits(config)});

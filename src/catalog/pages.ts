@@ -42,7 +42,7 @@ export function readRecord(value: unknown): ListRecord | undefined {
 	return {
 		...{generation, pages, images, savedAt, fetchedAt, skipped},
 		reasons: Array.isArray(reasons) ? reasons.filter(reason => typeof reason === 'string') : [],
-		kind: kind === 'imgapi' || kind === 'dsapi' || kind === 'local' ? kind : undefined,
+		kind: kind === 'imgapi' || kind === 'dsapi' ? kind : undefined,
 	};
 }
 

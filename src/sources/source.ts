@@ -1,13 +1,13 @@
 /**
  * Somewhere images come from.
  *
- * The catalog lists and finds, transfers open files; what stands behind (an IMGAPI or DSAPI server, several addresses
- * of one, our own publish area) is no concern of theirs.
+ * The catalog lists and finds, transfers open files; what stands behind (an IMGAPI or DSAPI server, or several addresses
+ * of one) is no concern of theirs.
  */
 import type {Readable} from 'node:stream';
 import type {Manifest, Uuid} from '../image/manifest.js';
 
-export type SourceKind = 'imgapi' | 'dsapi' | 'local';
+export type SourceKind = 'imgapi' | 'dsapi';
 
 /** On whose behalf a source is asked. */
 export interface Ask {
