@@ -6,6 +6,11 @@
  */
 import {pino, type DestinationStream, type LevelWithSilent, type Logger as PinoLogger} from 'pino';
 import {Counter, Gauge, Histogram, Registry, collectDefaultMetrics} from 'prom-client';
+import {eventTypes, type Events} from './host-events.js';
+import type {LogTail} from './host-log.js';
+
+export {LogTail, type LogEntry} from './host-log.js';
+export {Events, eventTypes, type EventAbout, type EventImage, type EventType, type MirrorEvent} from './host-events.js';
 
 export interface Timer {
 	cancel(): void;
@@ -25,6 +30,7 @@ export interface Host {
 	readonly clock: Clock;
 	readonly log: Logger;
 	readonly metrics: Metrics;
+	readonly events: Events;
 	/** As Math.random; tests bring a fixed one. */
 	readonly random: () => number;
 }
@@ -70,9 +76,12 @@ export function createLogger(options: {
 	readonly level: LogLevel;
 	readonly format: LogFormat;
 	readonly write: (line: string) => void;
+	/** Is given every line as well. */
+	readonly tail?: LogTail;
 }): Logger {
 	const destination: DestinationStream = {
 		write(line) {
+			options.tail?.feed(line);
 			options.write(options.format === 'json' ? line : textLine(line));
 		},
 	};
@@ -139,6 +148,12 @@ export class Metrics {
 	);
 	readonly transfersRunning = this.#gauge('imgmirror_transfers_running', 'Transfers from sources under way.', []);
 	readonly transfersWaiting = this.#gauge('imgmirror_transfers_waiting', 'Transfers waiting for their turn.', []);
+	/** `state`: running, waiting. */
+	readonly transfersBackground = this.#gauge(
+		'imgmirror_transfers_background',
+		'Transfers that no client waits for, by state.',
+		['state'],
+	);
 	readonly transfers = this.#counter('imgmirror_transfers_total', 'Transfers that ended, by outcome.', ['outcome']);
 	readonly followers = this.#gauge('imgmirror_followers', 'Clients reading files that are still arriving.', []);
 	readonly verificationFailures = this.#counter(
@@ -156,6 +171,112 @@ export class Metrics {
 	);
 	readonly diskErrors = this.#counter('imgmirror_disk_errors_total', 'Writes that the disk refused.', ['code']);
 	readonly connections = this.#gauge('imgmirror_connections', 'Client connections open.', []);
+
+	// What is kept, and what goes.
+	readonly storeLimitBytes = this.#gauge(
+		'imgmirror_store_limit_bytes',
+		'Bytes that files may take, by the size limit and the free space together; +Inf where nothing limits them.',
+		[],
+	);
+	readonly storeReservedBytes = this.#gauge(
+		'imgmirror_store_reserved_bytes',
+		'Bytes promised to transfers under way and not yet written.',
+		[],
+	);
+	readonly storePartials = this.#gauge('imgmirror_store_partials', 'Files that are here in part.', []);
+	readonly storePartialBytes = this.#gauge(
+		'imgmirror_store_partial_bytes',
+		'Bytes of files that are here in part.',
+		[],
+	);
+	/** `reason`: limit, floor (free space), age, operator. */
+	readonly evictions = this.#counter(
+		'imgmirror_evictions_total',
+		'Files deleted to make room, or as too long unused.',
+		['reason'],
+	);
+	readonly evictedBytes = this.#counter('imgmirror_evicted_bytes_total', 'Bytes of the files deleted so.', ['reason']);
+	readonly diskLow = this.#gauge('imgmirror_disk_low', '1 while the disk has less room than it must have left.', []);
+	readonly pinnedImages = this.#gauge('imgmirror_pinned_images', 'Images that operators pinned.', []);
+	readonly heldImages = this.#gauge('imgmirror_held_images', 'Images of sources that are not offered yet.', []);
+	readonly damagedImages = this.#gauge(
+		'imgmirror_damaged_images',
+		'Published images whose file is wrong on our own disk, with no other to be had.',
+		[],
+	);
+	readonly scrubbedBytes = this.#counter('imgmirror_scrubbed_bytes_total', 'Bytes of files read again.', []);
+	/** `outcome`: refetching, lost, unreadable. */
+	readonly scrubFailures = this.#counter(
+		'imgmirror_scrub_failures_total',
+		'Files that were not right when read again, by what became of them.',
+		['outcome'],
+	);
+
+	// What is done without being asked, and told without being asked.
+	readonly prefetchWanted = this.#gauge('imgmirror_prefetch_wanted_images', 'Images that a rule wants.', ['rule']);
+	readonly prefetchMissing = this.#gauge('imgmirror_prefetch_missing_images', 'Of these, those that are not here.', [
+		'rule',
+	]);
+	/** `outcome`: done, failed, stopped. */
+	readonly prefetchRuns = this.#counter('imgmirror_prefetch_runs_total', 'Runs of a rule that ended, by outcome.', [
+		'rule',
+		'outcome',
+	]);
+	/** `outcome`: delivered, failed, given-up, dropped. */
+	readonly webhookDeliveries = this.#counter(
+		'imgmirror_webhook_deliveries_total',
+		'Attempts to tell a webhook of something, by outcome; dropped and given up are messages.',
+		['hook', 'outcome'],
+	);
+	readonly webhookQueue = this.#gauge('imgmirror_webhook_queue', 'Messages that a webhook has still to be told.', [
+		'hook',
+	]);
+	readonly events = this.#counter('imgmirror_events_total', 'What happened, by type of event.', ['type']);
+
+	readonly fileRequests = this.#counter(
+		'imgmirror_file_requests_total',
+		'Requests for files that were answered with bytes of them, by where these came from.',
+		['cache'],
+	);
+	readonly bytesFromClients = this.#counter(
+		'imgmirror_received_bytes_total',
+		'Bytes of bodies that clients sent: uploads, mostly.',
+		[],
+	);
+	readonly ready = this.#gauge('imgmirror_ready', '1 while the mirror is ready to serve.', []);
+	readonly warnings = this.#gauge('imgmirror_warnings', 'Things to look at that keep nobody from being served.', []);
+	readonly buildInfo = this.#gauge('imgmirror_build_info', 'Always 1; the labels say what is running.', [
+		'version',
+		'node',
+	]);
+
+	constructor() {
+		// A counter that appears with its first count has not risen, as Prometheus sees it.
+		const zero = (counter: Counter, values: readonly string[]): void => {
+			for (const value of values) {
+				counter.labels(value).inc(0);
+			}
+		};
+		const caches = ['hit', 'join', 'miss', 'stale', 'local', 'pass'];
+		zero(this.bytesToClients, caches);
+		zero(this.fileRequests, caches);
+		zero(this.transfers, ['done', 'uncached', 'suspended', 'failed']);
+		zero(this.diskErrors, ['ENOSPC', 'EIO']);
+		zero(this.evictions, ['limit', 'floor', 'age', 'operator']);
+		zero(this.evictedBytes, ['limit', 'floor', 'age', 'operator']);
+		zero(this.scrubFailures, ['refetching', 'lost', 'unreadable']);
+		zero(this.events, eventTypes);
+		for (const state of ['running', 'waiting']) {
+			this.transfersBackground.set({state}, 0);
+		}
+	}
+
+	/** Counts all that happens from now on. Returns how to end that. */
+	countEvents(events: Events): () => void {
+		return events.listen(({type}) => {
+			this.events.inc({type});
+		});
+	}
 
 	/** Node's own numbers (memory, event loop, garbage collection) beside ours. */
 	collectProcess(): void {

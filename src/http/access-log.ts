@@ -51,12 +51,19 @@ export interface AnswerRecord {
 /** As nginx has it: the client closed the connection before it got an answer. */
 export const clientClosed = 499;
 
+/** Where clients have the files of images. */
+const fileRoutes: ReadonlySet<string> = new Set(['/images/:uuid/file', '/datasets/:id/:path', '/assets/:path']);
+
 export function recordAnswer(host: Host, record: AnswerRecord): void {
 	const {log, metrics} = host;
-	const {method, route, ms, failure, cutBecause, caller, peer} = record;
+	const {method, route, ms, failure, cutBecause, caller, peer, notes} = record;
 	const status = record.status ?? clientClosed;
 	metrics.requests.inc({route, method, status: String(status)});
 	metrics.requestSeconds.observe({route}, ms / 1000);
+	metrics.bytesFromClients.inc(record.received ?? 0);
+	if (fileRoutes.has(route) && method === 'GET' && (status === 200 || status === 206) && notes.cache !== undefined) {
+		metrics.fileRequests.inc({cache: notes.cache});
+	}
 
 	const internal = failure?.answer.code === 'InternalError';
 	const line = {
@@ -67,7 +74,7 @@ export function recordAnswer(host: Host, record: AnswerRecord): void {
 		received: record.received,
 		ms: Math.round(ms),
 		route,
-		...record.notes,
+		...notes,
 		remote: peer.address,
 		client: caller.address === peer.address || peer.address === undefined ? undefined : caller.address,
 		user: caller.user,
@@ -83,7 +90,8 @@ export function recordAnswer(host: Host, record: AnswerRecord): void {
 	} else if (cutBecause !== undefined) {
 		log.warn(line, 'answer cut short');
 	} else if (!record.whole) {
-		log.info(line, 'client left');
+		// Of what has no end, leaving is the end.
+		log[record.quiet ? 'debug' : 'info'](line, 'client left');
 	} else if (record.quiet) {
 		log.debug(line, 'request');
 	} else if (status >= 500) {

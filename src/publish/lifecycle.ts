@@ -6,7 +6,7 @@
  */
 import {randomUUID} from 'node:crypto';
 import {NotFoundError, RefusedError, describe} from '../errors.js';
-import type {Host} from '../host.js';
+import type {EventAbout, Host} from '../host.js';
 import type {Compression, Manifest, Sha1, Uuid} from '../image/manifest.js';
 import {beginCreate, beginImport, finishCreate, finishImport, stateOf, type ImageFields} from '../image/rules.js';
 import type {Ask} from '../sources/source.js';
@@ -29,6 +29,15 @@ export interface LifecycleParts {
 	readonly settings: PublishSettings;
 	/** Called after every change; resolves when lists show it. */
 	readonly changed: () => Promise<void>;
+}
+
+/** A change to one of our images that is made. */
+export interface Happened {
+	readonly type: 'image.published' | 'image.updated' | 'image.deleted';
+	/** As it is now, or was last. */
+	readonly manifest: Manifest;
+	readonly by?: string | undefined;
+	readonly more?: EventAbout['more'];
 }
 
 export class Lifecycle implements LocalWrites {
@@ -126,17 +135,18 @@ export class Lifecycle implements LocalWrites {
 		iconBytes?: Buffer,
 	): Promise<Manifest> {
 		await this.look(uuid, change);
-		const {manifest, isChanged} = await this.turn([uuid], async () => {
+		const {manifest, type} = await this.turn([uuid], async () => {
 			const image = this.target(uuid, change);
 			const next = make(image);
 			if (next === image) {
-				return {manifest: this.#area.get(uuid) ?? this.#area.preview(image), isChanged: false};
+				return {manifest: this.#area.get(uuid) ?? this.#area.preview(image), type: undefined};
 			}
 			const saved = await this.#area.save({...next, changedAtMs: this.#host.clock.now()}, iconBytes);
-			return {manifest: saved, isChanged: true};
+			const isPublished = next.fields.activated && !image.fields.activated;
+			return {manifest: saved, type: isPublished ? ('image.published' as const) : ('image.updated' as const)};
 		});
-		if (isChanged) {
-			await this.announce();
+		if (type !== undefined) {
+			await this.announce({type, manifest, by: change.actor.name});
 		}
 		return manifest;
 	}
@@ -179,20 +189,21 @@ export class Lifecycle implements LocalWrites {
 	}
 
 	async undo(uuid: Uuid, born: string): Promise<void> {
-		const isRemoved = await this.turn([uuid], async () => {
+		const removed = await this.turn([uuid], async () => {
+			const manifest = this.#area.get(uuid);
 			if (this.#area.image(uuid)?.born !== born) {
-				return false;
+				return undefined;
 			}
 			const dependents = this.#area.dependents(uuid, undefined);
 			if (dependents.length > 0) {
 				this.#host.log.warn({image: uuid, dependents}, 'an image that was to be taken back stays: others build on it');
-				return false;
+				return undefined;
 			}
 			await this.#area.remove(uuid);
-			return true;
+			return manifest;
 		});
-		if (isRemoved) {
-			await this.announce();
+		if (removed !== undefined) {
+			await this.announce({type: 'image.deleted', manifest: removed});
 		}
 	}
 
@@ -260,11 +271,19 @@ export class Lifecycle implements LocalWrites {
 		return this.#turns.take(uuids, work);
 	}
 
-	/** The change has been made: that lists do not show it yet is no failure of it. */
-	async announce(): Promise<void> {
+	/** The change has been made: that lists do not show it yet is no failure of it. Whoever hears of it finds it there. */
+	async announce(...changes: readonly Happened[]): Promise<void> {
 		await this.#changed().catch((error: unknown) => {
 			this.#host.log.error({problem: describe(error)}, 'lists do not show a change to a published image yet');
 		});
+		for (const {type, manifest, by, more} of changes) {
+			const {uuid, name, version, public: isPublic} = manifest;
+			this.#host.events.emit(type, {
+				image: {uuid, name, version, public: isPublic},
+				...(by === undefined ? {} : {by}),
+				...(more === undefined ? {} : {more}),
+			});
+		}
 	}
 
 	/** An image that only keeps a place until it is imported (contract 6.13). */
@@ -304,7 +323,8 @@ export class Lifecycle implements LocalWrites {
 			};
 			return this.#area.save(made, icon?.bytes);
 		});
-		await this.announce();
+		// One that is not activated is nothing yet to anybody but its maker.
+		await this.announce(...(fields.activated ? [{type: 'image.published', manifest, by} as const] : []));
 		return manifest;
 	}
 }

@@ -55,14 +55,20 @@ export class ImageVerbs {
 			return this.#lifecycle.edit(uuid, change, image => this.#updated(image, body, change));
 		}
 		await this.#lifecycle.checkFree(to, change.ask);
-		const manifest = await this.#lifecycle.turn([uuid, to], async () => {
+		const by = change.actor.name;
+		const {before, manifest} = await this.#lifecycle.turn([uuid, to], async () => {
 			const image = this.#lifecycle.target(uuid, change);
 			const moved = this.#updated(image, body, change);
 			this.#lookups.checkNotOurs(to);
 			this.#checkDependents(uuid, undefined);
-			return this.#move(image, {...moved, movedFrom: uuid, changedAtMs: this.#host.clock.now()});
+			const before = this.#area.get(uuid) ?? this.#area.preview(image);
+			const manifest = await this.#move(image, {...moved, movedFrom: uuid, changedAtMs: this.#host.clock.now()});
+			return {before, manifest};
 		});
-		await this.#lifecycle.announce();
+		await this.#lifecycle.announce(
+			{type: 'image.deleted', manifest: before, by, more: {movedTo: to}},
+			{type: 'image.updated', manifest, by, more: {movedFrom: uuid}},
+		);
 		return manifest;
 	}
 
@@ -138,16 +144,21 @@ export class ImageVerbs {
 
 	async delete(uuid: Uuid, forceAllChannels: boolean, change: Change): Promise<void> {
 		await this.#lifecycle.look(uuid, change);
-		await this.#lifecycle.turn([uuid], async () => {
+		const by = change.actor.name;
+		const happened = await this.#lifecycle.turn([uuid], async () => {
 			const image = this.#lifecycle.target(uuid, change);
 			const channel = this.#lifecycle.channelOf(change);
 			this.#checkDependents(uuid, channel);
 			const rest = channel === undefined || forceAllChannels ? [] : image.channels.filter(name => name !== channel);
-			await (rest.length === 0
-				? this.#area.remove(uuid)
-				: this.#area.save({...image, channels: rest, changedAtMs: this.#host.clock.now()}));
+			if (rest.length > 0) {
+				const left = await this.#area.save({...image, channels: rest, changedAtMs: this.#host.clock.now()});
+				return {type: 'image.updated', manifest: left, by} as const;
+			}
+			const manifest = this.#area.get(uuid) ?? this.#area.preview(image);
+			await this.#area.remove(uuid);
+			return {type: 'image.deleted', manifest, by} as const;
 		});
-		await this.#lifecycle.announce();
+		await this.#lifecycle.announce(happened);
 	}
 
 	#editFields(uuid: Uuid, change: Change, make: (fields: ImageFields) => ImageFields): Promise<Manifest> {

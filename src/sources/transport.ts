@@ -45,7 +45,7 @@ export interface TransportSettings extends Timeouts {
 /** Its body must be read to the end or destroyed. */
 export interface Answer {
 	readonly url: URL;
-	/** 200 to 299. */
+	/** Of `get`: 200 to 299. */
 	readonly status: number;
 	readonly header: (name: string) => string | undefined;
 	readonly body: Readable;
@@ -53,6 +53,8 @@ export interface Answer {
 
 type Received = Dispatcher.ResponseData;
 
+/** Of IMGAPI. */
+const version = {'accept-version': '~2'};
 const redirectStatuses: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
 /** How much of a body that nobody wants is read to keep its connection. */
 const dumpBytes = 64 * 1024;
@@ -98,11 +100,8 @@ export class Transport {
 		const visited = new Set<string>();
 		for (;;) {
 			visited.add(url.href);
-			const {statusCode, headers: received, body} = await this.#send(url, headers, ask);
-			const header = (name: string): string | undefined => {
-				const value = received[name];
-				return Array.isArray(value) ? value[0] : value;
-			};
+			const {statusCode, headers: received, body} = await this.#send(url, {headers: {...version, ...headers}}, ask);
+			const header = headerOf(received);
 			if (statusCode >= 200 && statusCode < 300) {
 				return {url, status: statusCode, header, body};
 			}
@@ -117,6 +116,17 @@ export class Transport {
 			await discard(body);
 			url = await this.#redirected(url, statusCode, location, visited);
 		}
+	}
+
+	/** Whatever is answered is the answer, a redirect, too, and its body is read no further than it must be. */
+	async post(
+		url: string,
+		{headers, body}: {readonly headers: Readonly<Record<string, string>>; readonly body: string},
+		ask: Ask,
+	): Promise<Omit<Answer, 'url' | 'body'>> {
+		const received = await this.#send(new URL(url), {headers, body}, ask);
+		await discard(received.body);
+		return {status: received.statusCode, header: headerOf(received.headers)};
 	}
 
 	/** Every failure says which URL and why; `describe` of the cause is part of it. */
@@ -134,13 +144,17 @@ export class Transport {
 		return this.#closed;
 	}
 
-	async #send(url: URL, headers: Readonly<Record<string, string>>, ask: Ask): Promise<Received> {
+	async #send(
+		url: URL,
+		{headers, body}: {readonly headers: Readonly<Record<string, string>>; readonly body?: string},
+		ask: Ask,
+	): Promise<Received> {
 		ask.signal.throwIfAborted();
 		try {
 			const received = await this.#dispatcher(url).request({
 				origin: url.origin,
 				path: `${url.pathname}${url.search}`,
-				method: 'GET',
+				...(body === undefined ? {method: 'GET'} : {method: 'POST', body}),
 				headers: this.#headers(url, headers, ask),
 				headersTimeout: this.timeouts.headerTimeoutMs,
 				bodyTimeout: this.timeouts.idleTimeoutMs,
@@ -159,7 +173,6 @@ export class Transport {
 		const {userAgent, instanceId} = this.#settings;
 		return {
 			'user-agent': userAgent,
-			'accept-version': '~2',
 			...this.#ownHeaders(url),
 			...headers,
 			...(ask.requestId === undefined ? {} : {'x-request-id': safeHeader(ask.requestId)}),
@@ -279,6 +292,13 @@ export class Transport {
 /** The same name by https instead of http is what servers redirect to themselves; another port is another server. */
 function isSameServer({origin, hostname}: Address, url: URL): boolean {
 	return origin === url.origin || (origin === `http://${hostname}` && url.origin === `https://${hostname}`);
+}
+
+function headerOf(received: Received['headers']): Answer['header'] {
+	return name => {
+		const value = received[name];
+		return Array.isArray(value) ? value[0] : value;
+	};
 }
 
 /** Reads a short rest, so that the connection can be used again, or lets go of it. */

@@ -3,7 +3,7 @@
  *
  * A test hands it to the part it tries and reads `lines`, or waits with `logged` for a line to be written.
  */
-import {createLogger, Metrics, type Clock, type Host, type LogLevel} from '../../src/host.js';
+import {createLogger, Events, Metrics, type Clock, type Host, type LogLevel} from '../../src/host.js';
 import {ManualClock} from './manual-clock.js';
 
 /** One line of the log as pino writes it. */
@@ -52,10 +52,14 @@ export function testHost(options: TestHostOptions<Clock> = {}): TestHost<Clock> 
 		},
 	});
 	const metrics = new Metrics();
+	const clock = options.clock ?? new ManualClock();
+	const events = new Events(clock);
+	metrics.countEvents(events);
 	return {
-		clock: options.clock ?? new ManualClock(),
+		clock,
 		log,
 		metrics,
+		events,
 		random: options.random ?? (() => 0.5),
 		lines,
 		linesLike: pattern => lines.filter(line => fits(line, pattern)),
