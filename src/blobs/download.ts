@@ -3,17 +3,24 @@
  *
  * The download takes bytes from its suppliers, writes them to a partial and moves the watermark; followers read the
  * growing file by themselves. When all is there it is verified, the tail is let go, and the store makes it a blob.
- * A download outlives its followers; `flights.ts` decides when one begins and how many run.
+ * A download outlives its followers; `flights.ts` decides when one begins and how many run. One that nobody follows is
+ * in the background until somebody does: it gives way to clients' downloads, and keeps to the pace of its errands.
  */
 import type {FileHandle} from 'node:fs/promises';
-import {IntegrityError, MirrorError, NoSpaceError, asError, describe} from '../errors.js';
+import {IntegrityError, MirrorError, NoSpaceError, asError} from '../errors.js';
 import type {Host} from '../host.js';
+import {Errands, type Errand} from './errands.js';
 import {Follower, NotCaching} from './follower.js';
 import type {Digests} from './hashing.js';
+import type {Meter} from './meter.js';
 import type {PartialBlob, Wanted} from './partial.js';
 import {PassThroughReader} from './pass-through.js';
+import type {Place} from './places.js';
 import type {BlobInfo, BlobOrigin, BlobStore} from './store.js';
+import {StandingAside} from './standing-aside.js';
 import {Supply, fromDisk, type Supplier} from './supply.js';
+import {TransferEvents} from './transfer-events.js';
+import {unlessAborted} from './unless-aborted.js';
 import {wrongness} from './verdict.js';
 import {Watermark} from './watermark.js';
 
@@ -27,14 +34,22 @@ export interface RightFile {
 	readonly storedAtMs: number;
 }
 
+/** What came of a transfer. `uncached`: the disk did not take it. `suspended`: it can be gone on with. */
+export type DownloadEnd =
+	| {readonly outcome: 'fetched' | 'there' | 'uncached' | 'suspended'}
+	| {readonly outcome: 'failed'; readonly error: unknown};
+
 export interface DownloadOptions {
 	readonly wanted: Wanted;
 	readonly suppliers: () => readonly Supplier[];
 	readonly store: BlobStore;
 	readonly host: Host;
 	readonly retries: number;
-	/** Nobody follows any more. */
+	readonly place: Place;
+	/** Nobody follows any more, and nobody has it fetched. */
 	readonly onAbandoned: (download: Download) => void;
+	/** Clients' transfers have kept it waiting for so long that it had better be suspended. */
+	readonly onKeptWaiting: (download: Download) => void;
 	/** Nobody may begin to follow any more. */
 	readonly onOver: (download: Download) => void;
 }
@@ -45,12 +60,19 @@ export type OnStored = (info: BlobInfo) => Promise<void>;
 export class Download {
 	readonly wanted: Wanted;
 	readonly beganAtMs: number;
+	/** Resolves when all of it is over. */
+	readonly ended: Promise<DownloadEnd>;
 	readonly #options: DownloadOptions;
 	readonly #host: Host;
 	readonly #watermark: Watermark;
 	readonly #followers = new Set<Follower>();
 	readonly #onStored = new Map<string, OnStored>();
 	readonly #abort = new AbortController();
+	readonly #errands = new Errands();
+	readonly #events: TransferEvents;
+	readonly #place: Place;
+	readonly #aside: StandingAside;
+	#settle: (end: DownloadEnd) => void = () => undefined;
 	#partial: PartialBlob | undefined;
 	/** Instead of a partial, where the file had come in before it was this transfer's turn. */
 	#blob: FileHandle | undefined;
@@ -66,6 +88,33 @@ export class Download {
 		this.#host = options.host;
 		this.#watermark = new Watermark(options.wanted.size);
 		this.beganAtMs = options.host.clock.now();
+		this.#place = options.place;
+		this.#events = new TransferEvents({
+			...{host: options.host, wanted: options.wanted},
+			state: () => ({
+				...{written: this.written, followers: this.followers},
+				...{background: this.background, source: this.supplier},
+			}),
+		});
+		this.#aside = new StandingAside({
+			...{place: options.place, meter: this.meter, clock: options.host.clock},
+			onTooLong: () => {
+				options.onKeptWaiting(this);
+			},
+		});
+		this.ended = new Promise(resolve => {
+			this.#settle = resolve;
+		});
+	}
+
+	/** No client has come for it yet. */
+	get background(): boolean {
+		return this.#place.background;
+	}
+
+	/** What sources gave so far, and how fast. */
+	get meter(): Meter {
+		return this.#events.meter;
 	}
 
 	get followers(): number {
@@ -122,7 +171,18 @@ export class Download {
 		});
 		this.#followers.add(follower);
 		this.#host.metrics.followers.inc();
+		this.#errands.hurry();
+		this.#place.toClients();
 		return follower;
+	}
+
+	/** Has it fetched without following. Returns how to leave; where nobody wants it any more, that stops it. */
+	runErrand(errand: Errand): () => void {
+		const leave = this.#errands.add(errand);
+		return () => {
+			leave();
+			this.#leftAlone();
+		};
 	}
 
 	/** Stops where it is. What is on the disk stays there for the next attempt. */
@@ -130,31 +190,40 @@ export class Download {
 		this.#abort.abort(reason);
 	}
 
-	/** Does the work. Throws nothing. */
+	/** Waits for its turn and does the work. Throws nothing. */
 	async run(): Promise<void> {
-		this.#begun = true;
+		let end: DownloadEnd;
 		try {
-			this.#abort.signal.throwIfAborted();
+			await this.#place.turn(this.#abort.signal);
+			this.#begun = true;
 			const info = await this.#fetch();
-			this.#host.metrics.transfers.inc({outcome: info === undefined ? 'uncached' : 'done'});
+			this.#events.ended(info === undefined ? 'uncached' : 'done');
+			end = {outcome: info === undefined ? 'uncached' : this.#blob === undefined ? 'fetched' : 'there'};
 			if (info !== undefined) {
 				await this.#tellStored(info);
 			}
 		} catch (error) {
-			const stopped = this.#abort.signal.aborted;
-			this.#host.metrics.transfers.inc({outcome: stopped ? 'suspended' : 'failed'});
-			this.#host.log[stopped ? 'info' : 'error'](
-				{image: this.wanted.uuid, file: this.wanted.key, written: this.written, problem: describe(error)},
-				stopped ? 'a transfer was suspended' : 'a transfer failed',
-			);
+			if (this.#abort.signal.aborted) {
+				this.#events.ended('suspended', asError(error));
+				end = {outcome: 'suspended'};
+			} else {
+				this.#events.failed(error);
+				end = {outcome: 'failed', error};
+			}
 			this.#watermark.fail(error);
-		} finally {
-			this.#supply?.close();
-			this.#over = true;
-			// In the tick in which the file may be let go of: who comes later must find no closed one.
-			this.#options.onOver(this);
-			await this.#closeUnlessRead();
 		}
+		this.#aside.end();
+		this.#supply?.close();
+		this.#over = true;
+		// In the tick in which the file may be let go of: who comes later must find no closed one.
+		this.#options.onOver(this);
+		this.#place.giveBack();
+		await this.#closeUnlessRead();
+		// Those who are served straight from upstream go on taking bytes until they leave.
+		if (end.outcome !== 'uncached') {
+			this.#place.end();
+		}
+		this.#settle(end);
 	}
 
 	async #tellStored(info: BlobInfo): Promise<void> {
@@ -200,12 +269,19 @@ export class Download {
 		this.#partial = partial;
 		this.#resumedFrom = partial.written;
 		this.#watermark.advance(partial.written);
-		const supply = new Supply({wanted: this.wanted, suppliers, host: this.#host, retries, position: partial.written});
+		const supply = new Supply({
+			...{wanted: this.wanted, suppliers, host: this.#host, retries, position: partial.written},
+			isBackground: () => this.background,
+		});
 		this.#supply = supply;
+		this.#events.begun(partial.written);
 		for (let attempt = 1; ; attempt++) {
 			try {
+				this.#aside.begin(supply);
 				await this.#fill(partial, supply);
-				const digests = await this.#unlessStopped(partial.digests());
+				this.#aside.cease();
+				// The digests of a large file that was found on the disk take minutes; whoever stops the mirror has seconds.
+				const digests = await unlessAborted(partial.digests(), this.#abort.signal);
 				const problem = wrongness(this.wanted, digests, supply.contentMd5);
 				if (problem === undefined) {
 					// Clients are owed the bytes, not the durability: the tail goes before the disk is done.
@@ -228,33 +304,12 @@ export class Download {
 		}
 	}
 
-	/** The digests of a large file that was found on the disk take minutes; whoever stops the mirror has seconds. */
-	#unlessStopped<T>(work: Promise<T>): Promise<T> {
-		const {signal} = this.#abort;
-		return new Promise((resolve, reject) => {
-			const onAbort = (): void => {
-				reject(asError(signal.reason));
-			};
-			signal.addEventListener('abort', onAbort, {once: true});
-			if (signal.aborted) {
-				onAbort();
-			}
-			void work.then(resolve, reject).finally(() => {
-				signal.removeEventListener('abort', onAbort);
-			});
-		});
-	}
-
 	/** `undefined`: the disk refused. The file is right all the same, and stays for the next attempt. */
 	async #commit(partial: PartialBlob, digests: Digests, origin: BlobOrigin): Promise<BlobInfo | undefined> {
 		try {
 			return await this.#options.store.commit(partial, digests, origin);
 		} catch (error) {
-			this.#host.metrics.diskErrors.inc({code: diskCode(error)});
-			this.#host.log.error(
-				{image: this.wanted.uuid, file: this.wanted.key, problem: describe(error)},
-				'a file is right but could not be put in its place: the next request tries again',
-			);
+			this.#events.notPlaced(error);
 			return undefined;
 		}
 	}
@@ -271,31 +326,29 @@ export class Download {
 				await partial.restart();
 				continue;
 			}
-			await partial.write(chunks);
+			const before = partial.written;
+			try {
+				await partial.write(chunks);
+			} finally {
+				this.#events.moved(partial.written - before);
+			}
 			this.#watermark.advance(partial.written);
+			this.#errands.told(partial.written);
+			this.meter.slowed ||= this.#errands.paced;
+			await this.#errands.pace(partial.written - before, this.#abort.signal);
 		}
 	}
 
 	async #wrong(partial: PartialBlob, supply: Supply, problem: string, got: object): Promise<void> {
 		const suppliers = [...supply.contributors];
-		for (const source of supply.wrong(problem)) {
-			this.#host.metrics.verificationFailures.inc({source});
-		}
-		const {uuid, sha1, md5, size, key} = this.wanted;
-		this.#host.log.error(
-			{image: uuid, file: key, suppliers, problem, followers: this.followers},
-			'a file is wrong: it is quarantined, its readers are cut off, and it is fetched again',
-		);
+		this.#events.wrong(suppliers, supply.wrong(problem), problem);
+		const {uuid, sha1, md5, size} = this.wanted;
 		this.#watermark.restart();
 		await this.#options.store.quarantine(partial, {expected: {uuid, sha1, md5, size}, got, suppliers});
 	}
 
 	async #goOnWithoutCaching(error: unknown): Promise<BlobInfo | undefined> {
-		this.#host.metrics.diskErrors.inc({code: diskCode(error)});
-		this.#host.log.error(
-			{image: this.wanted.uuid, file: this.wanted.key, problem: describe(error), followers: this.followers},
-			'the disk does not take this file: its readers are served straight from upstream, nothing is kept',
-		);
+		this.#events.refused(error);
 		this.#supply?.close();
 		if (this.#partial !== undefined) {
 			await this.#options.store.discard(this.#partial).catch(() => undefined);
@@ -325,12 +378,15 @@ export class Download {
 			return;
 		}
 		this.#host.metrics.followers.dec();
-		if (this.#followers.size > 0) {
-			return;
-		}
 		if (this.#over) {
 			void this.#closeUnlessRead();
 		} else {
+			this.#leftAlone();
+		}
+	}
+
+	#leftAlone(): void {
+		if (!this.#over && this.#followers.size === 0 && this.#errands.size === 0) {
 			this.#options.onAbandoned(this);
 		}
 	}
@@ -338,17 +394,9 @@ export class Download {
 	/** Followers may still be reading when the transfer is over, and the transfer may go on when they have left. */
 	async #closeUnlessRead(): Promise<void> {
 		if (this.#followers.size === 0) {
+			this.#place.end();
 			await this.#partial?.close().catch(() => undefined);
 			await this.#blob?.close().catch(() => undefined);
 		}
 	}
-}
-
-function diskCode(error: unknown): string {
-	for (const failure of [error, error instanceof Error ? error.cause : undefined]) {
-		if (failure instanceof Error && 'errno' in failure && 'code' in failure) {
-			return String(failure.code);
-		}
-	}
-	return 'ENOSPC';
 }

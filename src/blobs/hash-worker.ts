@@ -30,6 +30,11 @@ function answer(message: FromWorker): void {
 	port?.postMessage(message);
 }
 
+function fail(id: number, error: unknown): void {
+	const {code, errno} = error as NodeJS.ErrnoException;
+	answer({id, error: String(error), ...(code === undefined || errno === undefined ? {} : {code, errno})});
+}
+
 function drop(job: Job): void {
 	jobs.delete(job.id);
 	closeSync(job.fd);
@@ -40,7 +45,7 @@ function open({id, file, algorithms, background, reports}: Extract<ToWorker, {wh
 		const hashes = new Map(algorithms.map(name => [name, createHash(name)]));
 		jobs.set(id, {id, fd: openSync(file, 'r'), hashes, background, reports, done: 0, upTo: 0, ends: false});
 	} catch (error) {
-		answer({id, error: String(error)});
+		fail(id, error);
 	}
 }
 
@@ -78,7 +83,7 @@ function turn(): void {
 			work(job);
 		} catch (error) {
 			drop(job);
-			answer({id: job.id, error: String(error)});
+			fail(job.id, error);
 		}
 	}
 	if ([...jobs.values()].some(job => job.done < job.upTo || job.ends)) {

@@ -24,7 +24,8 @@ export type ToWorker =
 export type FromWorker =
 	| {readonly id: number; readonly done: number}
 	| {readonly id: number; readonly digests: Readonly<Record<string, string>>}
-	| {readonly id: number; readonly error: string};
+	/** `code` and `errno` where it was the system that failed. */
+	| {readonly id: number; readonly error: string; readonly code?: string; readonly errno?: number};
 
 export type Algorithm = 'sha1' | 'sha256' | 'md5';
 export type Digests = Readonly<Partial<Record<Algorithm, string>>>;
@@ -120,7 +121,9 @@ class Lane {
 			if ('digests' in message) {
 				pending?.resolve(message.digests);
 			} else {
-				pending?.reject(new MirrorError(`hashing failed: ${message.error}`));
+				const {error, code, errno} = message;
+				const cause = code === undefined ? undefined : Object.assign(new Error(error), {code, errno});
+				pending?.reject(new MirrorError(`hashing failed: ${error}`, {cause}));
 			}
 		});
 		const lost = (error?: Error): void => {

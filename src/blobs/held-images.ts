@@ -9,7 +9,7 @@ import path from 'node:path';
 import {describe} from '../errors.js';
 import type {Host} from '../host.js';
 import {prettyJson} from '../image/json-text.js';
-import {isSha1, parseManifest, type Manifest, type Sha1, type Uuid} from '../image/manifest.js';
+import {isSha1, isUuid, parseManifest, type Manifest, type Sha1, type Uuid} from '../image/manifest.js';
 import {syncFolder, writeWhole, type Layout} from './layout.js';
 import {Turns} from './turns.js';
 
@@ -25,18 +25,31 @@ export class HeldImages {
 	readonly #layout: Layout;
 	readonly #host: Host;
 	readonly #images = new Map<string, HeldImage>();
+	/** The images that have a file, by their keys. */
+	readonly #bySha1 = new Map<Sha1, Set<string>>();
 	readonly #found = new Map<string, Sha1>();
 	/** What is to be on the disk and is not yet, by file: on its way there, or refused by it. */
 	readonly #unwritten = new Map<string, string>();
 	readonly #writes = new Turns();
+	#generation = 0;
 
 	constructor({layout, host}: {layout: Layout; host: Host}) {
 		this.#layout = layout;
 		this.#host = host;
 	}
 
+	/** Another number whenever the images are others. */
+	get generation(): number {
+		return this.#generation;
+	}
+
 	list(): Iterable<HeldImage> {
 		return this.#images.values();
+	}
+
+	/** Those that have this file. */
+	with(sha1: Sha1): readonly HeldImage[] {
+		return [...(this.#bySha1.get(sha1) ?? [])].flatMap(key => this.#images.get(key) ?? []);
 	}
 
 	/** Takes in a manifest that lies beside its blob. One that cannot be read is reported and left where it is. */
@@ -46,7 +59,7 @@ export class HeldImages {
 	): Promise<void> {
 		try {
 			const manifest = parseManifest(await readFile(file, 'utf8'));
-			this.#images.set(keyOf(manifest.uuid, where.index), {manifest, ...where});
+			this.#set(keyOf(manifest.uuid, where.index), {manifest, ...where});
 		} catch (error) {
 			this.#host.log.warn({file, problem: describe(error)}, 'a manifest beside its file cannot be read');
 		}
@@ -60,7 +73,7 @@ export class HeldImages {
 		if (before?.manifest.text === manifest.text && before.sha1 === sha1) {
 			return false;
 		}
-		this.#images.set(key, image);
+		this.#set(key, image);
 		await this.#write(this.#layout.manifest(sha1, manifest.uuid, index), `${prettyJson(manifest.text)}\n`);
 		if (before !== undefined && before.sha1 !== sha1) {
 			await this.#delete(this.#layout.manifest(before.sha1, manifest.uuid, index));
@@ -81,18 +94,17 @@ export class HeldImages {
 		for (const image of files) {
 			await this.#remove(image);
 		}
-		const needed = this.needed();
-		return files.map(({sha1}) => sha1).filter(sha1 => !needed.has(sha1));
+		return files.map(({sha1}) => sha1).filter(sha1 => !this.#bySha1.has(sha1));
 	}
 
 	/** The files that some image has. */
 	needed(): ReadonlySet<Sha1> {
-		return new Set([...this.#images.values()].map(({sha1}) => sha1));
+		return new Set(this.#bySha1.keys());
 	}
 
 	/** The blob is gone, and so are the images' claims to be held. */
 	async blobGone(sha1: Sha1): Promise<void> {
-		for (const image of [...this.#images.values()].filter(held => held.sha1 === sha1)) {
+		for (const image of this.with(sha1)) {
 			await this.#remove(image);
 		}
 	}
@@ -105,6 +117,19 @@ export class HeldImages {
 	async rememberSha1(uuid: Uuid, index: number, sha1: Sha1): Promise<void> {
 		this.#found.set(keyOf(uuid, index), sha1);
 		await this.#write(this.#layout.digest(uuid, index), `${sha1}\n`);
+	}
+
+	/** `<uuid>.<index>` of each of them. */
+	foundNames(): readonly string[] {
+		return [...this.#found.keys()];
+	}
+
+	/** The image is nobody's any more. */
+	async forgetFound(name: string): Promise<void> {
+		const [uuid, index] = name.split('.');
+		if (this.#found.delete(name) && isUuid(uuid)) {
+			await this.#delete(this.#layout.digest(uuid, Number(index)));
+		}
 	}
 
 	async loadFound(): Promise<void> {
@@ -126,9 +151,29 @@ export class HeldImages {
 		const key = keyOf(manifest.uuid, index);
 		// It may have got another file while the ones before it were removed.
 		if (this.#images.get(key) === image) {
-			this.#images.delete(key);
+			this.#forget(key, image);
 		}
 		await this.#delete(this.#layout.manifest(sha1, manifest.uuid, index));
+	}
+
+	#set(key: string, image: HeldImage): void {
+		const before = this.#images.get(key);
+		if (before !== undefined) {
+			this.#forget(key, before);
+		}
+		this.#images.set(key, image);
+		this.#bySha1.set(image.sha1, (this.#bySha1.get(image.sha1) ?? new Set()).add(key));
+		this.#generation++;
+	}
+
+	#forget(key: string, {sha1}: HeldImage): void {
+		this.#images.delete(key);
+		const others = this.#bySha1.get(sha1);
+		others?.delete(key);
+		if (others?.size === 0) {
+			this.#bySha1.delete(sha1);
+		}
+		this.#generation++;
 	}
 
 	/** Where the disk refuses, that is reported, and `writeMissing` tries again: nobody who wants bytes waits for it. */

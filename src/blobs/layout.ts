@@ -40,6 +40,22 @@ export class Layout {
 	readonly users: string;
 	/** SSH public keys: `<user>.keys` each. */
 	readonly keys: string;
+	/** Images that operators pinned. */
+	readonly pins: string;
+	/** When each file was last used, across restarts. */
+	readonly usage: string;
+	/** When each file was last read again and found right. */
+	readonly scrub: string;
+	/** What operators held and released, and when each image was first seen. */
+	readonly holds: string;
+	/** The last hours in numbers. */
+	readonly history: string;
+	/** What webhooks have still to be told. */
+	readonly hooks: string;
+	/** When prefetch rules last ran. */
+	readonly prefetch: string;
+	/** Written again and again, to see whether anything can be. */
+	readonly alive: string;
 	/** Where commands of the same account reach a running mirror. To listen or connect, ask `socketPath`. */
 	readonly control: string;
 
@@ -56,6 +72,14 @@ export class Layout {
 		this.jobs = path.join(this.root, 'jobs');
 		this.users = path.join(this.root, 'users.json');
 		this.keys = path.join(this.root, 'keys');
+		this.pins = path.join(this.root, 'pins.json');
+		this.usage = path.join(this.root, 'usage');
+		this.scrub = path.join(this.root, 'scrub');
+		this.holds = path.join(this.root, 'holds.json');
+		this.history = path.join(this.root, 'history.json');
+		this.hooks = path.join(this.root, 'hooks.json');
+		this.prefetch = path.join(this.root, 'prefetch.json');
+		this.alive = path.join(this.root, 'alive');
 		this.control = path.join(this.root, 'control.sock');
 	}
 

@@ -6,6 +6,7 @@
  */
 import {rm, type FileHandle} from 'node:fs/promises';
 import {NoSpaceError, describe} from '../errors.js';
+import type {EventImage} from '../host.js';
 import type {Sha1, Uuid} from '../image/manifest.js';
 import {openGrowing, writeAll} from './growing.js';
 import type {Algorithm, Digests, FileHash, Hashing} from './hashing.js';
@@ -20,6 +21,8 @@ export interface Wanted {
 	readonly md5: string | undefined;
 	/** The image it is wanted for, for the log. */
 	readonly uuid: Uuid;
+	/** The same image, for those who listen. */
+	readonly about?: EventImage | undefined;
 }
 
 const cheapMd5Bytes = 16_777_216;

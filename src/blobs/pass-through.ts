@@ -166,6 +166,10 @@ export class PassThroughReader implements Reader {
 		}
 		for (const source of this.#supply.wrong(problem)) {
 			this.#host.metrics.verificationFailures.inc({source});
+			this.#host.events.emit('verification.failed', {
+				...{source, problem, image: this.#wanted.about, sha1: this.#wanted.sha1},
+				bytes: this.#wanted.size,
+			});
 		}
 		this.#host.log.error({image: this.#wanted.uuid, problem}, 'a file passed through is wrong; the client is cut off');
 		throw new IntegrityError(problem);

@@ -5,6 +5,8 @@
  */
 import type {Sha1} from '../image/manifest.js';
 
+const none: ReadonlySet<string> = new Set();
+
 export class Pins {
 	readonly #reasons = new Map<Sha1, Set<string>>();
 
@@ -23,5 +25,9 @@ export class Pins {
 
 	has(sha1: Sha1): boolean {
 		return this.#reasons.has(sha1);
+	}
+
+	reasonsFor(sha1: Sha1): ReadonlySet<string> {
+		return this.#reasons.get(sha1) ?? none;
 	}
 }

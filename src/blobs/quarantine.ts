@@ -4,7 +4,7 @@
  * The store moves a wrong partial or blob in; age and total size are bounded, the oldest go first. Beside each file
  * stands a `.json` that tells what it should have been and who supplied it.
  */
-import {mkdir, readdir, rename, rm, stat} from 'node:fs/promises';
+import {mkdir, readFile, readdir, rename, rm, stat} from 'node:fs/promises';
 import path from 'node:path';
 import {describe} from '../errors.js';
 import type {Host} from '../host.js';
@@ -25,7 +25,12 @@ export interface QuarantinedFile {
 	readonly name: string;
 	readonly size: number;
 	readonly sinceMs: number;
+	/** What was told of it when it came. */
+	readonly note: object | undefined;
 }
+
+/** Of a file and its note one is there before the other. */
+const graceMs = 3_600_000;
 
 export class Quarantine {
 	readonly #layout: Layout;
@@ -50,6 +55,14 @@ export class Quarantine {
 			await mkdir(this.#layout.quarantine, {recursive: true});
 			await rename(file, this.#layout.quarantined(name));
 		} catch (error) {
+			const isThere = await stat(file).then(
+				() => true,
+				() => false,
+			);
+			if (!isThere) {
+				// Nothing is left of it to be looked at.
+				return;
+			}
 			this.#host.log.warn({file, problem: describe(error)}, 'a wrong file could not be quarantined and is deleted');
 			await rm(file, {force: true});
 		}
@@ -68,13 +81,13 @@ export class Quarantine {
 		for (const name of names.filter(name => !name.endsWith('.json') && !name.endsWith('.new'))) {
 			const found = await stat(this.#layout.quarantined(name)).catch(() => undefined);
 			if (found !== undefined) {
-				files.push({name, size: found.size, sinceMs: found.ctimeMs});
+				files.push({name, size: found.size, sinceMs: found.ctimeMs, note: await this.#noteOf(name)});
 			}
 		}
 		return files.sort((a, b) => b.sinceMs - a.sinceMs || (a.name < b.name ? 1 : -1));
 	}
 
-	/** Deletes what is too old or too much. */
+	/** Deletes what is too old or too much, and what has lost its other half. */
 	async sweep(): Promise<void> {
 		let bytes = 0;
 		for (const file of await this.list()) {
@@ -87,5 +100,27 @@ export class Quarantine {
 			}
 		}
 		this.#host.metrics.quarantineBytes.set(bytes);
+		await this.#sweepHalves();
+	}
+
+	/** Notes whose file is gone, files without a note, notes half-written. */
+	async #sweepHalves(): Promise<void> {
+		const names = new Set(await readdir(this.#layout.quarantine).catch(() => []));
+		for (const name of names) {
+			const other = name.endsWith('.json') ? name.slice(0, -'.json'.length) : `${name}.json`;
+			const found = names.has(other) ? undefined : await stat(this.#layout.quarantined(name)).catch(() => undefined);
+			if (found?.isFile() === true && this.#host.clock.now() - found.ctimeMs > graceMs) {
+				await rm(this.#layout.quarantined(name), {force: true});
+			}
+		}
+	}
+
+	async #noteOf(name: string): Promise<object | undefined> {
+		try {
+			const note: unknown = JSON.parse(await readFile(this.#layout.quarantined(`${name}.json`), 'utf8'));
+			return typeof note === 'object' && note !== null ? note : undefined;
+		} catch {
+			return undefined;
+		}
 	}
 }

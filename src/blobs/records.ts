@@ -3,7 +3,7 @@
  *
  * The rooms above keep one thing in each and load them all at their start; what they say is theirs.
  */
-import {readFile, readdir, rm} from 'node:fs/promises';
+import {readFile, readdir, rename, rm} from 'node:fs/promises';
 import path from 'node:path';
 import {NoSpaceError, describe} from '../errors.js';
 import {syncFolder, writeWhole} from './layout.js';
@@ -25,6 +25,13 @@ export async function writeRecord(file: string, content: string | Uint8Array): P
 export async function removeRecord(file: string): Promise<void> {
 	await rm(file, {force: true});
 	await syncFolder(path.dirname(file));
+}
+
+/** Keeps what is damaged under another name, for somebody to look at. Resolves with that name. */
+export async function setRecordAside(file: string, nowMs: number): Promise<string> {
+	const aside = `${file}.unreadable-${new Date(nowMs).toISOString().replaceAll(/[:.]/g, '')}`;
+	await rename(file, aside);
+	return aside;
 }
 
 /** `undefined`: there is none. Throws where it cannot be read. */

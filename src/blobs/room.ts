@@ -1,56 +1,79 @@
 /**
- * What the disk has left, and what of it is promised to files that are on their way.
+ * What is promised to files that are on their way.
  *
- * Partials and uploads claim what they still need; who begins one asks whether all claims together can be met.
+ * Partials and uploads claim what they still need; the keeper is asked to make room for all claims together before one
+ * is granted, one after the other.
  */
-import {NoSpaceError} from '../errors.js';
 
 /** Bytes that are still needed, asked for anew each time. */
 type Claim = () => number;
 
-export class Room {
-	readonly #freeBytes: () => Promise<number | undefined>;
-	readonly #claims = new Map<object, Claim>();
+/**
+ * `transfer`: fetched to be kept, within the limits. `upload`: sent to us, to be kept for good; the cache gives way, and
+ * only the disk itself is a limit.
+ */
+export type Purpose = 'transfer' | 'upload';
 
-	/** `freeBytes` resolves with `undefined` where nobody knows: then there is room. */
-	constructor(freeBytes: () => Promise<number | undefined>) {
-		this.#freeBytes = freeBytes;
+/** `Keeper` is it. */
+export interface RoomMaker {
+	/** Runs `work` when everybody who came before has ended. */
+	inTurn<T>(work: () => Promise<T>): Promise<T>;
+	/** Throws NoSpaceError where there is not room enough for all claims together, this one included. */
+	makeRoom(purpose: Purpose): Promise<void>;
+}
+
+export class Room {
+	readonly #maker: () => RoomMaker;
+	readonly #claims = new Map<object, Claim>();
+	/** Those that wait for their turn. */
+	readonly #waiting = new Map<object, Claim>();
+
+	constructor(maker: () => RoomMaker) {
+		this.#maker = maker;
+	}
+
+	/** Promised, and not written yet. */
+	get reservedBytes(): number {
+		let bytes = 0;
+		for (const claim of this.#claims.values()) {
+			bytes += Math.max(0, claim());
+		}
+		return bytes;
 	}
 
 	/** In place of what it claimed before. Where there is not room enough, throws NoSpaceError, and nothing has changed. */
-	async claim(who: object, claim: Claim): Promise<void> {
-		const before = this.#claims.get(who);
-		this.#claims.set(who, claim);
-		try {
-			if (claim() > 0) {
-				await this.#check();
-			}
-		} catch (error) {
-			if (before === undefined) {
-				this.#claims.delete(who);
-			} else {
-				this.#claims.set(who, before);
-			}
-			throw error;
+	async claim(who: object, claim: Claim, purpose: Purpose): Promise<void> {
+		if (claim() <= 0) {
+			this.#claims.set(who, claim);
+			return;
 		}
+		const maker = this.#maker();
+		this.#waiting.set(who, claim);
+		await maker.inTurn(async () => {
+			if (this.#waiting.get(who) !== claim) {
+				// It needs nothing any more, or something else.
+				return;
+			}
+			this.#waiting.delete(who);
+			const before = this.#claims.get(who);
+			this.#claims.set(who, claim);
+			try {
+				await maker.makeRoom(purpose);
+			} catch (error) {
+				if (this.#claims.get(who) === claim) {
+					this.#claims.delete(who);
+					if (before !== undefined) {
+						this.#claims.set(who, before);
+					}
+				}
+				throw error;
+			}
+		});
 	}
 
 	/** It needs no more. */
 	release(who: object): void {
 		this.#claims.delete(who);
-	}
-
-	async #check(): Promise<void> {
-		const free = await this.#freeBytes();
-		if (free === undefined) {
-			return;
-		}
-		let needed = 0;
-		for (const claim of this.#claims.values()) {
-			needed += Math.max(0, claim());
-		}
-		if (needed > free) {
-			throw new NoSpaceError(`the disk has ${free} bytes left, ${needed} are needed for what is on its way`);
-		}
+		this.#waiting.delete(who);
 	}
 }

@@ -3,11 +3,12 @@
  *
  * The store is told of each. What belongs to no blob, or was left half-written, goes; foreign files are left alone.
  */
-import {readdir, rm} from 'node:fs/promises';
+import {readdir, rm, stat} from 'node:fs/promises';
 import path from 'node:path';
 import type {Logger} from '../host.js';
 import {isSha1, isUuid, type Sha1} from '../image/manifest.js';
 import {readInfo, type BlobInfo} from './blob-info.js';
+import type {BareFile} from './known-blobs.js';
 import type {Layout} from './layout.js';
 
 const scansAtOnce = 16;
@@ -16,6 +17,8 @@ export interface Scan {
 	readonly layout: Layout;
 	readonly log: Logger;
 	readonly onBlob: (info: BlobInfo) => void;
+	/** A file where a blob would be that is not known to be right. */
+	readonly onBare: (file: BareFile) => void;
 	/** A manifest beside the blob that was told of before. */
 	readonly onManifest: (
 		file: string,
@@ -43,6 +46,11 @@ async function scanFolder(scan: Scan, folder: string): Promise<void> {
 		if (info !== undefined) {
 			blobs.set(name, info);
 			scan.onBlob(info);
+			continue;
+		}
+		const found = await stat(scan.layout.blob(name)).catch(() => undefined);
+		if (found?.isFile() === true) {
+			scan.onBare({sha1: name, size: found.size, changedAtMs: found.mtimeMs});
 		}
 	}
 	for (const name of names) {

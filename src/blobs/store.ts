@@ -3,70 +3,87 @@
  *
  * What lies under `blobs/` with an `.info` beside it and the size that the info tells was verified, synced and renamed
  * there; anything else found at the start is taken back to where it is verified again. The rooms above ask `stat`,
- * `open` and `partial`; downloads end in `commit` or `quarantine`.
+ * `open` and `partial`; downloads end in `commit` or `quarantine`. How much there may be of it, and what goes where that
+ * is too much, is the `keeper`'s.
  */
-import {access, constants, mkdir, open, rename, rm, stat, statfs, type FileHandle} from 'node:fs/promises';
-import {MirrorError, NoSpaceError, describe} from '../errors.js';
+import {access, constants, stat, type FileHandle} from 'node:fs/promises';
+import {MirrorError} from '../errors.js';
 import type {Host} from '../host.js';
 import {isSha1, type Sha1, type Uuid} from '../image/manifest.js';
-import type {BlobOrigin, BlobStore} from './blob-store.js';
-import {changedAtOf, isAsStored, writeInfo, type BlobInfo} from './blob-info.js';
-import type {Digests, Hashing} from './hashing.js';
+import {BlobFiles} from './blob-files.js';
+import type {BlobOrigin, BlobStore, StoreOptions, UploadOrigin} from './blob-store.js';
+import {changedAtOf, type BlobInfo} from './blob-info.js';
+import {spaceOn} from './disk-room.js';
+import type {Digests} from './hashing.js';
 import {HeldImages, type HeldImage} from './held-images.js';
 import {FileImport, type ImportHow, type ImportOptions} from './import-file.js';
+import {noLimits} from './keep-limits.js';
+import {Keeper} from './keeper.js';
 import {KnownBlobs} from './known-blobs.js';
-import {LateMd5} from './late-md5.js';
-import {syncFolder, type Layout} from './layout.js';
-import {PartialBlob, type Wanted} from './partial.js';
+import type {Layout} from './layout.js';
+import type {PartialBlob, Wanted} from './partial.js';
+import {Partials, type PartialOnDisk} from './partials.js';
 import {Pins} from './pins.js';
-import {Quarantine, type QuarantineLimits, type QuarantineNote} from './quarantine.js';
-import {listFolder, readRecord, removeRecord, sweepUnfinished, writeRecord} from './records.js';
+import {Quarantine, type QuarantineNote} from './quarantine.js';
+import {Readers} from './readers.js';
+import {listFolder, readRecord, removeRecord, setRecordAside, sweepUnfinished, writeRecord} from './records.js';
 import {Room} from './room.js';
 import {scanBlobs} from './scan.js';
-import {Turns} from './turns.js';
 import type {Upload, UploadOptions} from './upload.js';
 import {Uploads} from './uploads.js';
+import {Usage} from './usage.js';
 
 export type {BlobInfo} from './blob-info.js';
-export type {BlobOrigin, BlobStore} from './blob-store.js';
+export type {BlobOrigin, BlobStore, StoreOptions, UploadOrigin} from './blob-store.js';
 export type {ImportHow, ImportOptions} from './import-file.js';
 
-/** What is told when an upload becomes a blob. */
-export interface UploadOrigin {
-	readonly source: string;
-	readonly storedAtMs: number;
-	/** Pinned in the same instant: nobody can delete it before whoever wants it has said so. */
-	readonly pinnedBy?: string;
-}
+/** Whoever imports an image reads its origin first, and has to install that. */
+const graceMs = 60_000;
 
 export class DiskStore implements BlobStore {
 	readonly quarantined: Quarantine;
 	readonly images: HeldImages;
+	readonly keeper: Keeper;
 	readonly #layout: Layout;
 	readonly #host: Host;
-	readonly #hashing: Hashing;
 	readonly #blobs: KnownBlobs;
-	readonly #partials = new Set<PartialBlob>();
-	readonly #room = new Room(() => this.freeBytes());
+	readonly #files: BlobFiles;
+	readonly #usage: Usage;
+	readonly #readers: Readers;
+	readonly #partials: Partials;
+	/** Transfers that have become blobs and are still being read, with what ends that. */
+	readonly #committed = new Map<PartialBlob, () => void>();
+	readonly #room: Room;
 	readonly #uploads: Uploads;
 	readonly #pins = new Pins();
-	readonly #md5s: LateMd5;
-	/** By SHA-1: a commit, a deletion and a late MD5 of one blob wait for each other. */
-	readonly #changes = new Turns();
 
-	constructor(options: {layout: Layout; host: Host; hashing: Hashing; quarantine: QuarantineLimits}) {
-		this.#layout = options.layout;
-		this.#host = options.host;
-		this.#hashing = options.hashing;
-		this.quarantined = new Quarantine({layout: options.layout, host: options.host, limits: options.quarantine});
+	constructor(options: StoreOptions) {
+		const {layout, host} = options;
+		this.#layout = layout;
+		this.#host = host;
+		this.quarantined = new Quarantine({layout, host, limits: options.quarantine});
 		this.images = new HeldImages(options);
-		this.#blobs = new KnownBlobs(options.host.metrics);
-		this.#uploads = new Uploads({...options, room: this.#room});
-		this.#md5s = new LateMd5({
-			...options,
-			sizeOf: sha1 => this.#blobs.get(sha1)?.size,
-			onMd5: (sha1, md5) => this.#setMd5(sha1, md5),
+		this.#blobs = new KnownBlobs(host.metrics);
+		this.#usage = new Usage({layout, host, isHere: sha1 => this.#blobs.get(sha1) !== undefined});
+		this.#readers = new Readers(sha1 => {
+			this.#usage.touch(sha1);
 		});
+		this.#files = new BlobFiles({
+			...{layout, host, hashing: options.hashing, blobs: this.#blobs},
+			onGone: async sha1 => {
+				this.#usage.forget(sha1);
+				await this.images.blobGone(sha1);
+			},
+		});
+		this.#partials = new Partials({
+			...{layout, host, hashing: options.hashing},
+			onClose: partial => {
+				this.#letGo(partial);
+			},
+		});
+		this.#room = new Room(() => this.keeper);
+		this.#uploads = new Uploads({...options, room: this.#room});
+		this.keeper = this.#makeKeeper(options);
 	}
 
 	/** Reads what is on the disk, whose folders must be there. Must be over before anything else is called. */
@@ -75,13 +92,18 @@ export class DiskStore implements BlobStore {
 			layout: this.#layout,
 			log: this.#host.log,
 			onBlob: info => {
-				this.#remember(info);
+				this.#files.remember(info);
+			},
+			onBare: file => {
+				this.#blobs.setBare(file);
 			},
 			onManifest: (file, where) => this.images.read(file, where),
 		});
 		for (const folder of [this.#layout.published, this.#layout.jobs, this.#layout.uploads]) {
 			await sweepUnfinished(folder);
 		}
+		await this.#usage.load();
+		await this.#partials.load();
 		await this.#uploads.load();
 		await this.images.loadFound();
 		await this.quarantined.sweep();
@@ -96,46 +118,42 @@ export class DiskStore implements BlobStore {
 		return this.#blobs.count;
 	}
 
+	get partialBytes(): number {
+		return this.#partials.bytes;
+	}
+
+	get partialCount(): number {
+		return this.#partials.count;
+	}
+
+	/** Promised to what is on its way, not yet written. */
+	get reservedBytes(): number {
+		return this.#room.reservedBytes;
+	}
+
+	/** Another number whenever a blob or a partial has come or gone. */
+	get generation(): number {
+		return this.#blobs.generation + this.#partials.generation;
+	}
+
+	/** Another number whenever a blob has been used. */
+	get usageGeneration(): number {
+		return this.#usage.generation;
+	}
+
 	stat(sha1: Sha1): BlobInfo | undefined {
 		return this.#blobs.get(sha1);
 	}
 
-	async open(sha1: Sha1): Promise<FileHandle | undefined> {
+	/** When it was last read, or stored. `undefined`: it is not here. */
+	lastUsedMs(sha1: Sha1): number | undefined {
 		const info = this.#blobs.get(sha1);
-		if (info === undefined) {
-			return undefined;
-		}
-		const handle = await open(this.#layout.blob(sha1), 'r').catch((error: unknown) => {
-			if ((error as NodeJS.ErrnoException).code === 'ENOENT') {
-				return undefined;
-			}
-			throw new MirrorError(`the file ${sha1} cannot be read: ${describe(error)}`, {cause: error});
-		});
-		const found = await handle?.stat().catch(() => undefined);
-		if (handle !== undefined && found !== undefined && isAsStored(info, found)) {
-			return handle;
-		}
-		await handle?.close();
-		if (this.#blobs.get(sha1) !== info) {
-			// It was deleted, or stored anew, while we looked.
-			return undefined;
-		}
-		this.#host.log.error(
-			{sha1, size: found?.size, expected: info.size},
-			'a stored file is not as it was stored; it will be verified again',
-		);
-		if (found === undefined) {
-			await this.#delete(sha1, info);
-			return undefined;
-		}
-		await this.#changes.take(sha1, async () => {
-			if (this.#blobs.get(sha1) === info) {
-				// Without its info it is as good as half-done: the next who wants it has it verified.
-				this.#blobs.forget(sha1);
-				await rm(this.#layout.info(sha1), {force: true});
-			}
-		});
-		return undefined;
+		return info && Math.max(info.storedAtMs, this.#usage.lastUsedMs(sha1) ?? 0);
+	}
+
+	/** Whoever opens it uses it, until the handle is closed. */
+	open(sha1: Sha1): Promise<FileHandle | undefined> {
+		return this.#readers.opening(sha1, () => this.#files.open(sha1));
 	}
 
 	list(): Iterable<BlobInfo> {
@@ -144,27 +162,23 @@ export class DiskStore implements BlobStore {
 
 	/** Pinned ones stay. */
 	delete(sha1: Sha1): Promise<boolean> {
-		return this.#delete(sha1);
+		return this.#files.delete(sha1, () => this.#blobs.get(sha1) !== undefined && !this.#pins.has(sha1));
 	}
 
 	async partial(wanted: Wanted): Promise<PartialBlob> {
-		await this.#takeBack(wanted);
-		const partial = await PartialBlob.open({
-			wanted,
-			file: this.#layout.partial(wanted.key),
-			hashing: this.#hashing,
-			onClose: () => {
-				this.#letGo(partial);
-			},
-		});
-		this.#partials.add(partial);
-		try {
-			await this.#room.claim(partial, () => wanted.size - partial.written);
-		} catch (error) {
-			await partial.close();
-			if (partial.written === 0) {
-				await rm(partial.file, {force: true});
+		const {sha1, key, size} = wanted;
+		const partial = await this.#partials.open(wanted, async () => {
+			if (sha1 !== undefined) {
+				await this.#files.takeBack(sha1, this.#layout.partial(key));
 			}
+		});
+		try {
+			await this.#room.claim(partial, () => size - partial.written, 'transfer');
+		} catch (error) {
+			if (partial.written === 0) {
+				await this.#partials.delete(partial);
+			}
+			await partial.close();
 			throw error;
 		}
 		return partial;
@@ -181,18 +195,56 @@ export class DiskStore implements BlobStore {
 			...{sha1, sha256, md5: digests.md5, toldMd5},
 			...{size: partial.written, storedAtMs, changedAtMs, source},
 		};
-		return this.#place(partial.file, info);
+		const placed = await this.#files.place(partial.file, info, () => {
+			this.#partials.moved(partial);
+			if (this.#partials.isOpen(partial)) {
+				// Whoever follows the transfer goes on reading it there.
+				this.#committed.set(partial, this.#readers.begin(sha1));
+			}
+		});
+		this.keeper.sweepSoon();
+		return placed;
 	}
 
 	async quarantine(partial: PartialBlob, note: QuarantineNote): Promise<void> {
 		await this.quarantined.add(partial.file, partial.wanted.key, note);
+		this.#partials.moved(partial);
 		await partial.replace();
+		this.#partials.replaced(partial);
+	}
+
+	/**
+	 * Moves a blob aside that turned out wrong, whoever has pinned it: from then on it is not here. False: it is not the
+	 * one that was meant any more.
+	 */
+	quarantineBlob(blob: BlobInfo, note: QuarantineNote): Promise<boolean> {
+		const {sha1} = blob;
+		const isMeant = (): boolean => {
+			const now = this.#blobs.get(sha1);
+			return now?.storedAtMs === blob.storedAtMs && now.changedAtMs === blob.changedAtMs;
+		};
+		return this.#files.moveAway(sha1, isMeant, file => this.quarantined.add(file, sha1, note));
 	}
 
 	async discard(partial: PartialBlob): Promise<void> {
 		// It may stay open for its readers for a while, but asks for no more room.
-		this.#letGo(partial);
-		await rm(partial.file, {force: true});
+		this.#room.release(partial);
+		await this.#partials.delete(partial);
+	}
+
+	/** Whether the beginning of a file is on the disk. */
+	hasPartial(key: string): boolean {
+		return this.#partials.has(key);
+	}
+
+	/** All that is there of files on their way, counted anew. */
+	partialsOnDisk(): Promise<readonly PartialOnDisk[]> {
+		return this.#partials.list();
+	}
+
+	/** False: it is being written to or read, or is gone. */
+	removePartial(key: string): Promise<boolean> {
+		return this.#partials.remove(key);
 	}
 
 	/** Keeps the manifest of an image whose file is here beside it. False: it was there, or the file is not. */
@@ -222,8 +274,14 @@ export class DiskStore implements BlobStore {
 		const changedAtMs = await upload.changedAtMs();
 		const size = upload.written;
 		const info = {sha1, sha256, md5, toldMd5: undefined, size, storedAtMs, changedAtMs, source};
-		const placed = await this.#place(upload.file, info, pinnedBy);
+		const placed = await this.#files.place(upload.file, info, () => {
+			this.#uploads.moved(upload);
+			if (pinnedBy !== undefined) {
+				this.#pins.add(sha1, pinnedBy);
+			}
+		});
 		await upload.discard();
+		this.keeper.sweepSoon();
 		return placed;
 	}
 
@@ -244,6 +302,7 @@ export class DiskStore implements BlobStore {
 	/** Keeps a blob from being deleted while this process runs: whoever has reasons tells them again at the start. */
 	pin(sha1: Sha1, by: string): void {
 		this.#pins.add(sha1, by);
+		this.keeper.changed();
 	}
 
 	unpin(sha1: Sha1, by: string): void {
@@ -257,7 +316,7 @@ export class DiskStore implements BlobStore {
 	/** Unpins, and deletes the blob unless somebody else has pinned it or an image that is held has it. */
 	async release(sha1: Sha1, by: string): Promise<boolean> {
 		this.#pins.remove(sha1, by);
-		return !this.images.needed().has(sha1) && (await this.#delete(sha1));
+		return this.images.with(sha1).length === 0 && (await this.delete(sha1));
 	}
 
 	/** Deletes blobs of our own that a crash left without their image: once, when all that is needed is pinned. */
@@ -265,7 +324,7 @@ export class DiskStore implements BlobStore {
 		const orphans: Sha1[] = [];
 		const needed = this.images.needed();
 		for (const {sha1, source} of [...this.#blobs.list()]) {
-			if (source === 'local' && !needed.has(sha1) && (await this.#delete(sha1))) {
+			if (source === 'local' && !needed.has(sha1) && (await this.delete(sha1))) {
 				orphans.push(sha1);
 			}
 		}
@@ -280,6 +339,7 @@ export class DiskStore implements BlobStore {
 	/** So that it stays away. */
 	async removeRecord(file: string): Promise<void> {
 		await removeRecord(file);
+		this.#uploads.removed(file);
 	}
 
 	/** `undefined`: there is none. */
@@ -287,18 +347,19 @@ export class DiskStore implements BlobStore {
 		return readRecord(file);
 	}
 
+	/** Keeps one that is damaged under another name. */
+	async setRecordAside(file: string): Promise<void> {
+		await setRecordAside(file, this.#host.clock.now());
+	}
+
 	/** The names of the files in a folder, sorted, without what a crash left half-written. */
 	async listFolder(folder: string): Promise<readonly string[]> {
 		return listFolder(folder);
 	}
 
+	/** `undefined`: nobody knows. */
 	async freeBytes(): Promise<number | undefined> {
-		try {
-			const {bavail, bsize} = await statfs(this.#layout.root);
-			return bavail * bsize;
-		} catch {
-			return undefined;
-		}
+		return (await spaceOn(this.#layout.root))?.freeBytes;
 	}
 
 	/** Throws where nothing can be written. */
@@ -308,113 +369,46 @@ export class DiskStore implements BlobStore {
 
 	async updateMetrics(): Promise<void> {
 		this.#blobs.report();
+		const {storeFreeBytes, storePartials, storePartialBytes} = this.#host.metrics;
+		storePartials.set(this.partialCount);
+		storePartialBytes.set(this.partialBytes);
 		const free = await this.freeBytes();
 		if (free !== undefined) {
-			this.#host.metrics.storeFreeBytes.set(free);
+			storeFreeBytes.set(free);
 		}
+		await this.keeper.updateMetrics();
 	}
 
 	async close(): Promise<void> {
-		this.#md5s.stop();
-		await Promise.all([...this.#partials].map(partial => partial.close()));
+		this.#files.stop();
+		await this.keeper.stop();
+		await this.#partials.close();
 		await this.#uploads.close();
+		await this.#usage.close();
 	}
 
-	/** A file without its info (put there by hand, or by a crash): as good as half-done, so it is verified like one. */
-	async #takeBack(wanted: Wanted): Promise<void> {
-		const {sha1} = wanted;
-		if (sha1 === undefined) {
-			return;
-		}
-		await this.#changes.take(sha1, async () => {
-			if (this.#blobs.get(sha1) === undefined) {
-				await rename(this.#layout.blob(sha1), this.#layout.partial(wanted.key)).catch(() => undefined);
-			}
+	#makeKeeper({host, keep = noLimits, graceMs: grace = graceMs}: StoreOptions): Keeper {
+		return new Keeper({
+			...{host, limits: keep, graceMs: grace, images: this.images},
+			usedBytes: () => this.bytes + this.#blobs.bareBytes + this.partialBytes + this.#uploads.bytes,
+			reservedBytes: () => this.reservedBytes,
+			freeBytes: () => this.freeBytes(),
+			diskBytes: async () => (await spaceOn(this.#layout.root))?.diskBytes,
+			blobs: () => this.#blobs.kept(sha1 => this.#usage.lastUsedMs(sha1)),
+			usedAtMs: sha1 => this.#usage.lastUsedMs(sha1),
+			isOpen: sha1 => this.#readers.has(sha1),
+			pinReasons: sha1 => this.#pins.reasonsFor(sha1),
+			arriving: () => this.#partials.arriving(),
+			partials: () => this.#partials.listKnown(),
+			removePartial: key => this.removePartial(key),
+			evict: sha1 => this.#files.delete(sha1, () => !this.#pins.has(sha1) && !this.#readers.has(sha1)),
 		});
 	}
 
-	/** It needs no more room. */
+	/** It needs no more room, and nobody reads it any more. */
 	#letGo(partial: PartialBlob): void {
 		this.#room.release(partial);
-		this.#partials.delete(partial);
-	}
-
-	/** Puts a verified and synced file in its place, so that it lasts. Throws NoSpaceError where the disk refuses. */
-	async #place(file: string, info: BlobInfo, pinnedBy?: string): Promise<BlobInfo> {
-		try {
-			return await this.#changes.take(info.sha1, async () => {
-				const placed = await this.#placeOrKeep(file, info);
-				if (pinnedBy !== undefined) {
-					this.#pins.add(info.sha1, pinnedBy);
-				}
-				return placed;
-			});
-		} catch (error) {
-			throw new NoSpaceError(`${file} could not be put in its place: ${describe(error)}`, {cause: error});
-		}
-	}
-
-	/** Where we have that blob already, the file goes instead. */
-	async #placeOrKeep(file: string, info: BlobInfo): Promise<BlobInfo> {
-		const {sha1, md5} = info;
-		const folder = this.#layout.blobFolder(sha1);
-		const before = this.#blobs.get(sha1);
-		const found = before && (await stat(this.#layout.blob(sha1)).catch(() => undefined));
-		if (before !== undefined && found !== undefined && isAsStored(before, found)) {
-			const kept = before.md5 === undefined && md5 !== undefined ? {...before, md5} : before;
-			if (kept !== before) {
-				await writeInfo(this.#layout, kept);
-				this.#remember(kept);
-			}
-			await rm(file, {force: true});
-			return kept;
-		}
-		if ((await mkdir(folder, {recursive: true})) !== undefined) {
-			await syncFolder(this.#layout.blobs);
-		}
-		await writeInfo(this.#layout, info);
-		try {
-			await rename(file, this.#layout.blob(sha1));
-		} catch (error) {
-			await rm(this.#layout.info(sha1), {force: true});
-			throw error;
-		}
-		this.#remember(info);
-		await syncFolder(folder);
-		return info;
-	}
-
-	/** False: there is none, or not `only` this one any more, or it is pinned. */
-	#delete(sha1: Sha1, only?: BlobInfo): Promise<boolean> {
-		return this.#changes.take(sha1, async () => {
-			const info = this.#blobs.get(sha1);
-			// Pins are for blobs that are there: `only` is given where the file is not.
-			if (info === undefined || (only === undefined ? this.#pins.has(sha1) : only !== info)) {
-				return false;
-			}
-			this.#blobs.forget(sha1);
-			// An info without its blob is cleared away after a crash in between; the other way round nobody would.
-			await rm(this.#layout.blob(sha1), {force: true});
-			await rm(this.#layout.info(sha1), {force: true});
-			await this.images.blobGone(sha1);
-			return true;
-		});
-	}
-
-	#remember(info: BlobInfo): void {
-		this.#blobs.set(info);
-		if (info.md5 === undefined) {
-			this.#md5s.add(info.sha1);
-		}
-	}
-
-	async #setMd5(sha1: Sha1, md5: string): Promise<void> {
-		await this.#changes.take(sha1, async () => {
-			const info = this.#blobs.get(sha1);
-			if (info !== undefined) {
-				this.#remember({...info, md5});
-				await writeInfo(this.#layout, {...info, md5});
-			}
-		});
+		this.#committed.get(partial)?.();
+		this.#committed.delete(partial);
 	}
 }

@@ -5,35 +5,15 @@
  * tried again, others first; one whose bytes turned out wrong is not asked for this file again. A download or a
  * pass-through reader pulls with `next`; what the bytes are worth is theirs to verify.
  */
-import type {Readable} from 'node:stream';
-import {IntegrityError, NotFoundError, SourceUnavailableError, describe} from '../errors.js';
+import {IntegrityError, MirrorError, NotFoundError, SourceUnavailableError, describe} from '../errors.js';
 import {pause, type Host} from '../host.js';
 import {Batches} from './batches.js';
 import {Candidates, offerOf} from './candidates.js';
+import {Gate} from './gate.js';
 import type {Wanted} from './partial.js';
+import type {Supplier, SupplierBody, Yielding} from './supplier.js';
 
-/** One place a file's bytes can be had from. */
-export interface Supplier {
-	readonly name: string;
-	/** Tells apart what one source offers under several images. */
-	readonly offer?: string;
-	/** Known to be in trouble: asked after the others. */
-	readonly doubtful: boolean;
-	open(at: {readonly offset: number; readonly etag?: string}, signal: AbortSignal): Promise<SupplierBody>;
-	/** What it sent was wrong. */
-	mark(problem: string): void;
-}
-
-export interface SupplierBody {
-	readonly stream: Readable;
-	/** Where in the file `stream` begins; may be less than was asked for. */
-	readonly offset: number;
-	readonly size: number | undefined;
-	readonly etag: string | undefined;
-	readonly contentMd5: string | undefined;
-	/** Which of its addresses answers: ETags of different servers cannot be compared. */
-	readonly address?: string | undefined;
-}
+export type {Supplier, SupplierBody, SupplyAt, Yielding} from './supplier.js';
 
 /** What is on disk from an earlier attempt counts as a supplier that cannot be asked again. */
 export const fromDisk = '(disk)';
@@ -46,6 +26,8 @@ interface Current {
 	readonly supplier: Supplier;
 	readonly body: SupplierBody;
 	readonly batches: Batches;
+	/** Also aborted when it has given way to clients. */
+	readonly signal: AbortSignal;
 	/** Bytes still to be passed over: the supplier ignored the range. */
 	surplus: number;
 	/** More came than the file has. */
@@ -61,6 +43,8 @@ export class Supply {
 	/** Offers that the bytes came from which are there now. */
 	readonly #used = new Set<string>();
 	readonly #etags = new Map<string, string>();
+	readonly #isBackground: () => boolean;
+	readonly #gate = new Gate();
 	#position: number;
 	#current: Current | undefined;
 	#contentMd5: string | undefined;
@@ -74,7 +58,10 @@ export class Supply {
 		retries: number;
 		/** How much is there already. */
 		position: number;
+		/** Whether no client waits for the bytes. */
+		isBackground?: () => boolean;
 	}) {
+		this.#isBackground = options.isBackground ?? (() => false);
 		this.#wanted = options.wanted;
 		this.#host = options.host;
 		this.#candidates = new Candidates(options);
@@ -100,6 +87,7 @@ export class Supply {
 	 */
 	async next(signal: AbortSignal): Promise<readonly Buffer[] | 'restart' | undefined> {
 		while (this.#position < this.#wanted.size) {
+			await this.#gate.pass(signal);
 			if (this.#current === undefined && (await this.#open(signal)) === 'restart') {
 				return 'restart';
 			}
@@ -138,6 +126,17 @@ export class Supply {
 		this.#current = undefined;
 	}
 
+	/** Takes no more bytes until `goOn`. What is open stays open: not every source lets one go on in the middle. */
+	hold(): void {
+		this.#gate.shut();
+		this.#current?.body.stream.pause();
+	}
+
+	goOn(): void {
+		this.#current?.body.stream.resume();
+		this.#gate.open();
+	}
+
 	async #pull(signal: AbortSignal): Promise<readonly Buffer[] | 'restart' | undefined> {
 		const current = this.#current;
 		if (current === undefined) {
@@ -145,11 +144,17 @@ export class Supply {
 		}
 		let chunks: readonly Buffer[] | undefined;
 		try {
-			chunks = await current.batches.next(signal);
+			chunks = await current.batches.next(current.signal);
 		} catch (error) {
 			signal.throwIfAborted();
-			this.#lost(current, error);
+			if (!current.signal.aborted) {
+				this.#lost(current, error);
+			}
 			return undefined;
+		}
+		if (this.#gate.isShut) {
+			// Taking a batch has set it going again.
+			current.body.stream.pause();
 		}
 		if (chunks === undefined) {
 			this.#endedEarly(current);
@@ -256,11 +261,23 @@ export class Supply {
 			await pause(this.#host.clock, backoffMs * (0.5 + this.#host.random() / 2), signal);
 		}
 		let body: SupplierBody;
+		const way = this.#isBackground() ? new AbortController() : undefined;
+		const either = way === undefined ? signal : AbortSignal.any([signal, way.signal]);
 		try {
 			const etag = this.#etags.get(offerOf(supplier));
-			body = await supplier.open({offset: this.#position, ...(etag === undefined ? {} : {etag})}, signal);
+			body = await supplier.open(
+				{
+					offset: this.#position,
+					...(etag === undefined ? {} : {etag}),
+					...(way === undefined ? {} : {yielding: this.#yielding(way)}),
+				},
+				either,
+			);
 		} catch (error) {
 			signal.throwIfAborted();
+			if (either.aborted) {
+				return undefined;
+			}
 			if (error instanceof NotFoundError) {
 				this.#candidates.absent(supplier, error);
 			} else {
@@ -268,17 +285,36 @@ export class Supply {
 			}
 			return undefined;
 		}
-		if (signal.aborted) {
+		if (either.aborted) {
 			// Whoever would close it has been here already.
 			body.stream.destroy();
 			signal.throwIfAborted();
+			return undefined;
 		}
-		return this.#accept(supplier, body);
+		return this.#accept(supplier, body, either);
+	}
+
+	#yielding(way: AbortController): Yielding {
+		const isBackground = this.#isBackground;
+		return {
+			get background() {
+				return isBackground();
+			},
+			giveWay: () => {
+				way.abort(new MirrorError('clients go first'));
+				if (this.#current?.signal.aborted) {
+					this.close();
+				}
+			},
+		};
 	}
 
 	/** Looks at what a supplier answered before any byte of it is used. */
-	#accept(supplier: Supplier, body: SupplierBody): 'restart' | undefined {
+	#accept(supplier: Supplier, body: SupplierBody, signal: AbortSignal): 'restart' | undefined {
 		const batches = new Batches(body.stream);
+		if (this.#gate.isShut) {
+			body.stream.pause();
+		}
 		const problem = this.#misfit(body);
 		if (problem !== undefined) {
 			batches.close();
@@ -300,7 +336,7 @@ export class Supply {
 			this.#etags.set(offerOf(supplier), body.etag);
 		}
 		this.#contentMd5 = body.contentMd5 ?? this.#contentMd5;
-		this.#current = {supplier, body, batches, surplus: this.#position - body.offset, excess: false};
+		this.#current = {supplier, body, batches, signal, surplus: this.#position - body.offset, excess: false};
 		return undefined;
 	}
 

@@ -48,7 +48,8 @@ export interface UploadParts {
 	readonly hashing: Hashing;
 	readonly onHashed?: (bytes: number) => void;
 	readonly onDiskError: (error: unknown) => void;
-	readonly onClose: () => void;
+	/** `isGone`: the file is not there any more. */
+	readonly onClose: (isGone: boolean) => void;
 }
 
 export class Upload {
@@ -115,7 +116,7 @@ export class Upload {
 		if (size < this.#written) {
 			throw new RefusedError('Upload', `${this.#written} bytes have come already, it cannot be ${size} in all`);
 		}
-		await this.#parts.room.claim(this, () => size - this.#written);
+		await this.#parts.room.claim(this, () => size - this.#written, 'upload');
 		this.#size = size;
 	}
 
@@ -219,18 +220,20 @@ export class Upload {
 	/** Lets go of the file and leaves it as it is. */
 	async close(): Promise<void> {
 		if (this.#end()) {
-			await this.#letGo();
+			await this.#letGo(false);
 		}
 	}
 
 	/** Lets go of the file and deletes it. Does nothing once it is closed or committed. */
 	async discard(): Promise<void> {
 		if (this.#end()) {
+			let isGone = false;
 			try {
 				// While nobody else can have the name.
 				await rm(this.file, {force: true});
+				isGone = true;
 			} finally {
-				await this.#letGo();
+				await this.#letGo(isGone);
 			}
 		}
 	}
@@ -244,11 +247,11 @@ export class Upload {
 		return first;
 	}
 
-	async #letGo(): Promise<void> {
+	async #letGo(isGone: boolean): Promise<void> {
 		try {
 			await this.#handle.close();
 		} finally {
-			this.#parts.onClose();
+			this.#parts.onClose(isGone);
 		}
 	}
 

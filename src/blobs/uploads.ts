@@ -1,10 +1,12 @@
 /**
  * The folder of files that somebody is sending: opens one, takes one up again, and clears away what a restart left.
  *
- * The store makes blobs of them. Also takes files of this machine in, by another name for the same file.
+ * The store makes blobs of them. Also takes files of this machine in, by another name for the same file. What all of it
+ * takes of the disk is counted.
  */
 import {randomBytes} from 'node:crypto';
-import {link, lstat, mkdir, open, readdir, rm, type FileHandle} from 'node:fs/promises';
+import {link, lstat, mkdir, open, readdir, rm, stat, type FileHandle} from 'node:fs/promises';
+import path from 'node:path';
 import {IntegrityError, MirrorError, RefusedError} from '../errors.js';
 import type {Host} from '../host.js';
 import {changedAtOf} from './blob-info.js';
@@ -21,12 +23,28 @@ export class Uploads {
 	readonly #room: Room;
 	/** By id. `undefined`: being opened. */
 	readonly #open = new Map<string, Upload | undefined>();
+	/** Bytes of those that nobody has open, by id. */
+	readonly #closed = new Map<string, number>();
+	/** Still open, but their files are blobs by now. */
+	readonly #moved = new WeakSet<Upload>();
 
 	constructor(options: {layout: Layout; host: Host; hashing: Hashing; room: Room}) {
 		this.#layout = options.layout;
 		this.#host = options.host;
 		this.#hashing = options.hashing;
 		this.#room = options.room;
+	}
+
+	/** On the disk, and not blobs yet. */
+	get bytes(): number {
+		let bytes = 0;
+		for (const size of this.#closed.values()) {
+			bytes += size;
+		}
+		for (const upload of this.#open.values()) {
+			bytes += upload === undefined || this.#moved.has(upload) ? 0 : upload.written;
+		}
+		return bytes;
 	}
 
 	async begin({id = newId(), size, maxBytes}: UploadOptions, onHashed?: (bytes: number) => void): Promise<Upload> {
@@ -72,9 +90,26 @@ export class Uploads {
 	async load(): Promise<void> {
 		const names = new Set(await readdir(this.#layout.uploads));
 		for (const name of names) {
-			if (isUploadId(name) && !names.has(`${name}.json`)) {
+			if (!isUploadId(name)) {
+				continue;
+			}
+			if (names.has(`${name}.json`)) {
+				this.#closed.set(name, (await stat(this.#layout.upload(name))).size);
+			} else {
 				await rm(this.#layout.upload(name), {force: true});
 			}
+		}
+	}
+
+	/** Its file is a blob, or one like it was there: what remains is to let go of it. */
+	moved(upload: Upload): void {
+		this.#moved.add(upload);
+	}
+
+	/** A file that nobody had open has been deleted. Any other file is not ours to count. */
+	removed(file: string): void {
+		if (path.dirname(file) === this.#layout.uploads) {
+			this.#closed.delete(path.basename(file));
 		}
 	}
 
@@ -93,6 +128,7 @@ export class Uploads {
 		try {
 			const upload = await begin();
 			this.#open.set(id, upload);
+			this.#closed.delete(id);
 			return upload;
 		} catch (error) {
 			this.#open.delete(id);
@@ -117,7 +153,11 @@ export class Uploads {
 			onDiskError: error => {
 				this.#host.metrics.diskErrors.inc({code: (error as NodeJS.ErrnoException).code ?? 'unknown'});
 			},
-			onClose: () => {
+			onClose: isGone => {
+				const upload = this.#open.get(id);
+				if (upload !== undefined && !isGone && !this.#moved.has(upload)) {
+					this.#closed.set(id, upload.written);
+				}
 				this.#open.delete(id);
 			},
 		};

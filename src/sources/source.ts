@@ -6,6 +6,7 @@
  */
 import type {Readable} from 'node:stream';
 import type {Manifest, Uuid} from '../image/manifest.js';
+import type {Yielding} from './slots.js';
 
 export type SourceKind = 'imgapi' | 'dsapi';
 
@@ -53,6 +54,8 @@ export interface FileAt {
 	readonly offset: number;
 	/** The strong ETag under which the earlier part was had from this source, if it gave one. Goes out as If-Range. */
 	readonly etag?: string;
+	/** Nobody waits for it: those for whom somebody does go first. */
+	readonly yielding?: Yielding;
 }
 
 export interface FileBody {

@@ -50,7 +50,8 @@ test('a file that is missing, or shorter than told, is an error', async t => {
 	const hashing = new Hashing();
 	t.teardown(() => hashing.close());
 	const file = path.join(await tempDir(t), 'file');
-	await t.throwsAsync(hashing.follow(file, ['sha1']).digests(1), {message: /ENOENT/});
+	const missing = await t.throwsAsync(hashing.follow(file, ['sha1']).digests(1), {message: /ENOENT/});
+	t.like(missing.cause, {code: 'ENOENT'});
 	await writeFile(file, 'abc');
 	await t.throwsAsync(hashing.follow(file, ['sha1']).digests(10), {message: /ends at 3/});
 });

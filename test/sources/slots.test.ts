@@ -86,3 +86,64 @@ test('a slot comes back when the file cannot be opened, and when it breaks', asy
 
 	t.deepEqual(await readBody(await open()), image.bytes);
 });
+
+/** Somebody who fetches ahead. */
+function ahead(): {background: boolean; gaveWay: number; giveWay(): void} {
+	return {
+		background: true,
+		gaveWay: 0,
+		giveWay() {
+			this.gaveWay++;
+		},
+	};
+}
+
+test('clients get slots before whatever is fetched ahead, however long that has waited', async t => {
+	const slots = new Slots(1);
+	const order: string[] = [];
+	const held = await slots.take(never);
+	const taking = (who: string, yielding?: ReturnType<typeof ahead>) =>
+		slots.take(never, yielding).then(giveBack => {
+			order.push(who);
+			giveBack();
+		});
+	const promoted = ahead();
+	const all = [taking('ahead', ahead()), taking('promoted', promoted), taking('client'), taking('last client')];
+	promoted.background = false;
+	held();
+	await Promise.all(all);
+	t.deepEqual(order, ['promoted', 'client', 'last client', 'ahead']);
+});
+
+test('what is fetched ahead gives its slot up for a client that waits, as many as there are clients, and once each', async t => {
+	const slots = new Slots(3);
+	const holders = [ahead(), ahead(), ahead()];
+	const giveBack = await Promise.all(holders.map(holder => slots.take(never, holder)));
+	const another = slots.take(never, ahead());
+	t.deepEqual(
+		holders.map(({gaveWay}) => gaveWay),
+		[0, 0, 0],
+		'not for its like',
+	);
+	const [first] = holders;
+	if (first !== undefined) {
+		first.background = false;
+	}
+	const client = slots.take(never);
+	const leaving = new AbortController();
+	const impatient = t.throwsAsync(slots.take(leaving.signal));
+	t.deepEqual(
+		holders.map(({gaveWay}) => gaveWay),
+		[0, 1, 1],
+		'a client has come for the first',
+	);
+	leaving.abort(new Error('left'));
+	await impatient;
+	giveBack[1]?.();
+	const clientsSlot = await client;
+	giveBack[2]?.();
+	(await another)();
+	clientsSlot();
+	giveBack[0]?.();
+	t.deepEqual([slots.taken, slots.waiting], [0, 0]);
+});

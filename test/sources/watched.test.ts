@@ -1,5 +1,6 @@
 import test from 'ava';
 import {SourceUnavailableError} from '../../src/errors.js';
+import type {MirrorEvent} from '../../src/host.js';
 import {makeImage} from '../helpers/make-image.js';
 import {ManualClock} from '../helpers/manual-clock.js';
 import {deadUrl, startUpstream} from '../helpers/start-upstream.js';
@@ -65,6 +66,35 @@ test('a source is up after an answer, 404 being one, and down after a failure', 
 	});
 	t.is(host.linesLike({msg: 'source is down'}).length, 1);
 	t.is(host.linesLike({msg: 'source is back'}).length, 1);
+});
+
+test('it is told once that a source goes down, and once that it is back', async t => {
+	const host = testHost({clock: new ManualClock()});
+	const upstream = await startUpstream(t, {images: [makeImage()]});
+	const source = openTestSource(t, upstream.url, {host});
+	const told: MirrorEvent[] = [];
+	host.events.listen(event => {
+		told.push(event);
+		// Whoever is told and looks finds it so.
+		t.is(source.health().state, event.type === 'source.down' ? 'down' : 'up');
+	});
+	await readList(source);
+	t.deepEqual(told, []);
+
+	upstream.misbehave('any', {status: 500});
+	for (let time = 0; time < 3; time++) {
+		await t.throwsAsync(readList(source), {instanceOf: SourceUnavailableError});
+	}
+	t.is(told.length, 1);
+	t.like(told[0], {type: 'source.down', source: 'upstream', more: {failures: 1}});
+	t.regex(told[0]?.problem ?? '', /500 Internal Server Error/);
+
+	upstream.behave();
+	await host.clock.advance(5000);
+	await readList(source);
+	await readList(source);
+	t.is(told.length, 2);
+	t.like(told[1], {type: 'source.up', source: 'upstream', more: {failures: 3, downMs: 5000}});
 });
 
 test('the time to ask again doubles up to five minutes, with jitter', async t => {

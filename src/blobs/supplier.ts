@@ -1,0 +1,42 @@
+/**
+ * One place a file's bytes can be had from, as a supply sees it. The mirror makes them of the sources that list a file.
+ */
+import type {Readable} from 'node:stream';
+
+export interface Supplier {
+	readonly name: string;
+	/** Tells apart what one source offers under several images. */
+	readonly offer?: string;
+	/** Known to be in trouble: asked after the others. */
+	readonly doubtful: boolean;
+	open(at: SupplyAt, signal: AbortSignal): Promise<SupplierBody>;
+	/** What it sent was wrong. */
+	mark(problem: string): void;
+}
+
+export interface SupplyAt {
+	readonly offset: number;
+	/** The strong ETag under which the earlier part was had there. */
+	readonly etag?: string;
+	/** Left out: a client waits for the bytes. */
+	readonly yielding?: Yielding;
+}
+
+/** Whoever fetches a file for nobody in particular: at its source, too, clients go first. */
+export interface Yielding {
+	/** False from when a client has come for it. */
+	readonly background: boolean;
+	/** A client waits for what this takes up there: it is let go of, and asked for again. */
+	giveWay(): void;
+}
+
+export interface SupplierBody {
+	readonly stream: Readable;
+	/** Where in the file `stream` begins; may be less than was asked for. */
+	readonly offset: number;
+	readonly size: number | undefined;
+	readonly etag: string | undefined;
+	readonly contentMd5: string | undefined;
+	/** Which of its addresses answers: ETags of different servers cannot be compared. */
+	readonly address?: string | undefined;
+}
