@@ -13,15 +13,20 @@ export type {
 	AccessConfig,
 	ChannelConfig,
 	Config,
+	DayWindow,
+	HoldConfig,
 	ImageFilter,
 	ListenConfig,
+	PrefetchRuleConfig,
 	ProxyEnvironment,
 	RightConfig,
+	ScheduleConfig,
 	ServerMode,
 	SourceConfig,
 	SourceType,
 	TlsConfig,
 	Vanished,
+	WebhookConfig,
 } from './config/types.js';
 export type {ConfigRequest} from './config/read.js';
 export type {Flags} from './config/overrides.js';

@@ -3,9 +3,10 @@
  *
  * A password stands in the configuration, in a file of its own, or in an environment variable.
  */
-import {readText, rsaKeyFile} from './files.js';
+import {rsaKeyFile} from './files.js';
 import {choice, mask, optional, path, text, type Kind} from './kinds.js';
-import {Fault, shown, type Place} from './place.js';
+import {Fault, type Place} from './place.js';
+import {secretFrom, secretIn} from './secret.js';
 import {field, section, type Values} from './section.js';
 import type {SourceConfig} from './types.js';
 
@@ -104,33 +105,15 @@ function toAuth(values: Values<typeof authFields>, at: Place): Auth {
 		throw new Fault('a user with the password', 'none');
 	}
 	if (passwordFile !== undefined) {
-		const found = at.child('passwordFile').attempt(() => passwordIn(passwordFile));
+		const found = at.child('passwordFile').attempt(() => secretIn(passwordFile, 'the password'));
 		return {kind: 'basic', user, password: found?.value ?? '', from: {passwordFile}};
 	}
 	if (passwordEnv !== undefined) {
-		const found = at.child('passwordEnv').attempt(place => passwordFrom(passwordEnv, place));
+		const found = at.child('passwordEnv').attempt(place => secretFrom(passwordEnv, place));
 		return {kind: 'basic', user, password: found?.value ?? '', from: {passwordEnv}};
 	}
 	if (password === undefined) {
 		throw new Fault('a password, passwordFile or passwordEnv with the user', 'none of them');
 	}
 	return {kind: 'basic', user, password};
-}
-
-function passwordIn(file: string): string {
-	const expected = 'a readable file with one line, the password';
-	// Editors and echo end the line; no password does.
-	const password = readText(file, expected).replace(/\r?\n$/, '');
-	if (password === '' || /\p{Cc}/u.test(password)) {
-		throw new Fault(expected, shown(file), password === '' ? 'it is empty' : 'there is more in it');
-	}
-	return password;
-}
-
-function passwordFrom(variable: string, at: Place): string {
-	const password = at.around.env[variable];
-	if (password === undefined || password === '') {
-		throw new Fault('an environment variable that is set', shown(variable));
-	}
-	return password;
 }

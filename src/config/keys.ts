@@ -7,10 +7,13 @@
 import {access} from './access.js';
 import {listener} from './addresses.js';
 import {channels} from './channels.js';
-import {alwaysMs, choice, count, duration, list, path, size, text, optional, type Kind} from './kinds.js';
+import {alwaysMs, choice, count, duration, flag, list, path, size, text, optional, type Kind} from './kinds.js';
+import {scrub, store} from './keeping.js';
+import {prefetch} from './prefetch.js';
 import {field, section, type Fields} from './section.js';
 import {longestTimeoutMs, sharedSection, sourceList, type SourceDefaults} from './source.js';
 import {basePath, publicUrl} from './urls.js';
+import {webhooks} from './webhooks.js';
 
 const log = section({
 	level: field(
@@ -78,6 +81,13 @@ const http = section({
 		'16 KiB',
 		'How long the headers of a request may be.',
 		['maxHeaderBytes'],
+	),
+	sessionFor: field(
+		'sessionMs',
+		duration({least: 60_000}),
+		'12h',
+		'How long a login on the page lasts without being used.',
+		['session', 'sessionTimeout', 'sessionTtl', 'login', 'loginFor'],
 	),
 });
 
@@ -153,7 +163,27 @@ export const configFields = {
 		['source', 'upstream', 'upstreams', 'mirrors', 'remotes', 'servers'],
 	),
 	transfers: field('transfers', transfers, {}, 'Files on their way in.', ['downloads', 'transfer']),
+	store: field('store', store, {}, 'What files may take of the disk; what is pinned or published never goes.', [
+		'cache',
+		'storage',
+		'eviction',
+		'disk',
+	]),
+	scrub: field('scrub', scrub, {}, 'Files are read again to see whether they are still right.', [
+		'verify',
+		'scrubbing',
+		'check',
+	]),
+	prefetch: field('prefetch', prefetch, {}, 'What is fetched before anybody asks.', ['ahead', 'preload', 'fetchAhead']),
 	quarantine: field('quarantine', quarantine, {}, 'Files that were not what they should be.'),
+	webhooks: field(
+		'webhooks',
+		webhooks,
+		[],
+		'Who is told what happens: URLs, or objects with these keys. [] for nobody.',
+		['webhook', 'hooks', 'hook', 'notify', 'notifications', 'alerts'],
+	),
+	page: field('page', flag, true, 'Whether the web page is served, at /ui/.', ['ui', 'webUi', 'gui', 'web', 'html']),
 	http: field('http', http, {}, 'Limits for clients.', ['limits']),
 	drainTimeout: field(
 		'drainTimeoutMs',
@@ -186,21 +216,23 @@ export const configFields = {
 } as const satisfies Fields;
 
 const {
-	transfers: transfersField,
-	quarantine: quarantineField,
-	http: httpField,
-	drainTimeout,
-	datasets: dsapi,
-	access: accessField,
-	mode,
-	channels: channelsField,
-	publish: publishField,
-	...first
+	data,
+	listen,
+	basePath: basePathField,
+	publicUrl: publicUrlField,
+	log: logField,
+	sources,
+	...rest
 } = configFields;
 
 /** What may stand in a file. */
 export const fileFields = {
-	...first,
+	data,
+	listen,
+	basePath: basePathField,
+	publicUrl: publicUrlField,
+	log: logField,
+	sources,
 	sourceDefaults: field(
 		'sourceDefaults',
 		defaultsKind,
@@ -208,15 +240,7 @@ export const fileFields = {
 		'Any key of a source but name and url: for all sources that do not have it themselves.',
 		['sourceDefault', 'defaults'],
 	),
-	transfers: transfersField,
-	quarantine: quarantineField,
-	http: httpField,
-	drainTimeout,
-	datasets: dsapi,
-	access: accessField,
-	mode,
-	channels: channelsField,
-	publish: publishField,
+	...rest,
 } as const satisfies Fields;
 
 /** The same with sources that lack a key having it from `defaults`. */

@@ -41,6 +41,8 @@ export interface Kind<T> {
 	readonly fields?: Fields;
 	/** It is a list: its keys are shown with `[]`. */
 	readonly many?: boolean;
+	/** An element to show the keys at where the list itself is empty. */
+	readonly sample?: Written;
 }
 
 interface TextOptions {
@@ -183,6 +185,35 @@ export function rate(options: QuantityOptions = {}): Kind<number> {
 	);
 }
 
+/** A share: 0.95 here, `"95%"` in the file. */
+export function percentage({
+	least = 0,
+	most = 1,
+}: {readonly least?: number; readonly most?: number} = {}): Kind<number> {
+	const format = (value: number): string => `${Math.round(value * 10_000) / 100}%`;
+	const expected = `a percentage such as "90%", from ${format(least)} to ${format(most)}`;
+	return {
+		expected,
+		read(value) {
+			const digits = typeof value === 'string' ? /^(\d{1,3}(?:\.\d{1,2})?) ?%$/.exec(value.trim())?.[1] : undefined;
+			const share = Number(digits) / 100;
+			if (digits === undefined || share < least || share > most) {
+				throw new Fault(expected, shown(value), adviceForShare(value));
+			}
+			return share;
+		},
+		write: format,
+	};
+}
+
+function adviceForShare(value: unknown): string | undefined {
+	const number = typeof value === 'string' && value.trim() !== '' ? Number(value) : value;
+	if (typeof number !== 'number' || !(number > 0 && number <= 100)) {
+		return undefined;
+	}
+	return `write "${Math.round(number <= 1 ? number * 100 : number)}%"`;
+}
+
 /** The absolute path. Relative ones begin where the configuration file is. */
 export const path: Kind<string> = {
 	expected: 'a path, absolute or relative to the configuration file',
@@ -209,14 +240,20 @@ export function optional<T>(kind: Kind<T>): Kind<T | undefined> {
 	};
 }
 
+interface ListOptions {
+	readonly least?: number;
+	readonly sample?: Written;
+}
+
 /** An array, or one element alone. */
-export function list<T>(kind: Kind<T>, {least = 0}: {readonly least?: number} = {}): Kind<readonly T[]> {
+export function list<T>(kind: Kind<T>, {least = 0, sample}: ListOptions = {}): Kind<readonly T[]> {
 	const expected = least > 0 ? `${kind.expected}, or an array of at least ${least}` : `${kind.expected}, or an array`;
 	const example = (written: Written): Written => kind.example?.(written) ?? written;
 	return {
 		expected,
 		many: true,
 		...(kind.fields === undefined ? {} : {fields: kind.fields}),
+		...(sample === undefined ? {} : {sample: example(sample)}),
 		read(value, at) {
 			if (!Array.isArray(value)) {
 				return [kind.read(value, at)];

@@ -13,6 +13,7 @@ import {fileFieldsWith} from './keys.js';
 import {mask} from './kinds.js';
 import {overlay, type Flags} from './overrides.js';
 import {Fault, Place, shown, type Environment} from './place.js';
+import {checkRuleSources} from './prefetch.js';
 import {isObject, section} from './section.js';
 import {sharedSection, type SourceDefaults} from './source.js';
 import type {Config, ProxyEnvironment} from './types.js';
@@ -49,6 +50,7 @@ export function read({file, env, flags = {}, directory = process.cwd()}: ConfigR
 	if (settings !== undefined) {
 		checkPublicUrl(settings, place);
 		checkListeners(settings, place);
+		checkRuleSources(settings, place);
 	}
 	const used = settings?.sources.some(source => source.proxy === 'env') ?? false;
 	const environment = proxies(env, (variable, message) => {
@@ -73,7 +75,8 @@ function toConfig(
 	environment: ProxyEnvironment,
 ): Config {
 	const {data, listen, basePath, publicUrl, log, drainTimeoutMs, sources} = settings;
-	const {transfers, quarantine, http, datasets, access, mode, channels, publish} = settings;
+	const {transfers, store, scrub, prefetch, quarantine, webhooks, page, http} = settings;
+	const {datasets, access, mode, channels, publish} = settings;
 	return {
 		file,
 		data,
@@ -84,7 +87,12 @@ function toConfig(
 		drainTimeoutMs,
 		sources,
 		transfers,
+		store,
+		scrub,
+		prefetch,
 		quarantine,
+		webhooks,
+		page,
 		http,
 		datasets,
 		access,

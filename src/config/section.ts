@@ -63,9 +63,12 @@ export function section<const F extends Fields>(fields: F, expected = 'an object
 			return Object.fromEntries(
 				entries.flatMap(([name, {kind, default: standard, meaning}]) => {
 					const value = Object.hasOwn(given, name) ? (given[name] as Written) : standard;
+					// A comment, as nothing that is in use can be shown.
+					const isBare = Array.isArray(value) && value.length === 0;
 					return [
 						[`// ${name}`, meaning] as const,
 						[name, kind.example === undefined ? value : kind.example(value)] as const,
+						...(isBare && kind.sample !== undefined ? [[`// ${name}[0]`, kind.sample] as const] : []),
 					];
 				}),
 			);

@@ -43,23 +43,30 @@ export function changes(before: Config, after: Config): readonly string[] {
 	const now = {plain: flat(byName(plain[1])), masked: flat(byName(masked[1]))};
 	const lines: string[] = [];
 	for (const path of new Set([...old.plain.keys(), ...now.plain.keys()])) {
-		if (old.plain.get(path) !== now.plain.get(path)) {
+		// What was empty and is so no more has a line for each key that came.
+		const isEmptied = [old, now].some(({plain: lines}) => lines.get(path) === '{}');
+		if (old.plain.get(path) !== now.plain.get(path) && !isEmptied) {
 			lines.push(`${path}: ${old.masked.get(path) ?? 'nothing'}, now ${now.masked.get(path) ?? 'nothing'}`);
 		}
 	}
 	return lines;
 }
 
-/** Sources by their names: one that moves up in the list is still the same. */
+/** What has a name by it: a source that moves up in the list is still the same. */
 function byName(config: WrittenObject): WrittenObject {
-	const sources = (config['sources'] as readonly WrittenObject[]).map(
-		({name, ...rest}) => [name as string, rest] as const,
-	);
+	const sources = config['sources'] as readonly WrittenObject[];
+	const prefetch = config['prefetch'] as WrittenObject;
 	return {
 		...config,
-		sources: Object.fromEntries(sources),
-		'order of sources': sources.map(([name]) => name),
+		sources: named(sources),
+		'order of sources': sources.map(({name}) => name as string),
+		prefetch: {...prefetch, rules: named(prefetch['rules'] as readonly WrittenObject[])},
+		webhooks: named(config['webhooks'] as readonly WrittenObject[]),
 	};
+}
+
+function named(elements: readonly WrittenObject[]): WrittenObject {
+	return Object.fromEntries(elements.map(({name, ...rest}) => [name as string, rest] as const));
 }
 
 /** Path to JSON text of everything that is not itself an object. */

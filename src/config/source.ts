@@ -11,6 +11,7 @@ import {headers} from './headers.js';
 import {alwaysMs, choice, count, duration, flag, list, optional, rate, text, type Kind, type Written} from './kinds.js';
 import {Fault, shown, type Place} from './place.js';
 import {field, isObject, section, type Values} from './section.js';
+import {hold} from './hold.js';
 import {nameSources} from './source-names.js';
 import type {SourceConfig} from './types.js';
 import {channelPattern, proxy, readSourceUrl, sourceUrl, type SourceUrl} from './urls.js';
@@ -97,6 +98,13 @@ export const sharedFields = {
 		'An image that is in the list no more: "keep" it, "hide" it from our lists, or "drop" it with its files.',
 		['gone', 'deleted', 'missing'],
 	),
+	hold: field('hold', hold, null, 'When images are offered: null for at once, or an object with these keys.', [
+		'minAge',
+		'minimumAge',
+		'delay',
+		'quarantine',
+		'age',
+	]),
 };
 
 const {type, channel, ...settings} = sharedFields;

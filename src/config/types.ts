@@ -86,6 +86,64 @@ export interface SourceConfig {
 	readonly redirects: 'none' | 'safe' | 'any';
 	/** What to do with an image that is in the source's list no more. */
 	readonly vanished: Vanished;
+	readonly hold: HoldConfig;
+}
+
+/** When images of a source are offered. An image is held back while any of the clocks has not run out. */
+export interface HoldConfig {
+	/** Since its `published_at`; 0: at once. */
+	readonly publishedMs: number;
+	/** Since we saw it first; 0: at once. */
+	readonly seenMs: number;
+	/** Only after an operator released it, however old it is. */
+	readonly untilReleased: boolean;
+}
+
+/** A part of the day by the machine's own time, in minutes since midnight. `from` after `to`: past midnight. */
+export interface DayWindow {
+	readonly fromMinute: number;
+	readonly toMinute: number;
+}
+
+export type ScheduleConfig =
+	{readonly kind: 'every'; readonly everyMs: number} | {readonly kind: 'cron'; readonly cron: string};
+
+/** What to hold before anybody asks. Everything that is said must be true of an image. */
+export interface PrefetchRuleConfig {
+	readonly name: string;
+	/** Names of sources; empty: all. */
+	readonly sources: readonly string[];
+	readonly include: ImageFilter;
+	readonly exclude: ImageFilter;
+	/** A range as npm has them, or a glob; `undefined`: every version. */
+	readonly version: string | undefined;
+	/** So many of each name, by date of publication; `undefined`: all. */
+	readonly newest: number | undefined;
+	/** Not published before; either or both. */
+	readonly publishedSinceMs: number | undefined;
+	readonly publishedWithinMs: number | undefined;
+	/** The newest that fit in, origins included; Infinity: no bound. */
+	readonly maxBytes: number;
+	readonly schedule: ScheduleConfig;
+	/** When it may fetch; `undefined`: at any time. */
+	readonly window: DayWindow | undefined;
+	/** Bytes per second of all that this rule fetches; 0: no limit. */
+	readonly bandwidth: number;
+}
+
+export interface WebhookConfig {
+	readonly name: string;
+	readonly url: string;
+	/** Types of events, or the first word of them; empty: all that hooks are told of. */
+	readonly events: readonly string[];
+	/** Signs what is sent; `undefined`: nothing is signed. */
+	readonly secret: string | undefined;
+	/** Where the secret was had from, if it is not in the configuration itself. */
+	readonly secretFrom?: {readonly secretFile: string} | {readonly secretEnv: string};
+	readonly headers: Readonly<Record<string, string>>;
+	/** How long to go on trying. */
+	readonly retryForMs: number;
+	readonly timeoutMs: number;
 }
 
 /** As `access/caller.ts` explains them. */
@@ -142,7 +200,37 @@ export interface Config {
 		readonly finishAbandonedBytes: number;
 	};
 	readonly quarantine: {readonly keepForMs: number; readonly maxBytes: number};
+	readonly store: {
+		/** All files together, published ones included; Infinity: no limit. */
+		readonly maxBytes: number;
+		/** What the disk must have left. */
+		readonly minFreeBytes: number;
+		/** Files nobody has used for so long go; `alwaysMs` and more: never. */
+		readonly maxUnusedMs: number;
+		/** Shares of what files may take altogether: above the high one files go until they take the low one. */
+		readonly highMark: number;
+		readonly lowMark: number;
+		/** Files half-fetched that nobody has gone on with. */
+		readonly keepPartialsMs: number;
+	};
+	readonly scrub: {
+		/** Each file is read again so often; `alwaysMs` and more: never. */
+		readonly everyMs: number;
+		/** Bytes per second; 0: no limit. */
+		readonly bytesPerSecond: number;
+		readonly window: DayWindow | undefined;
+	};
+	readonly prefetch: {
+		/** Files at once, beside those that clients wait for. */
+		readonly concurrent: number;
+		readonly rules: readonly PrefetchRuleConfig[];
+	};
+	readonly webhooks: readonly WebhookConfig[];
+	/** Whether the web page is served. */
+	readonly page: boolean;
 	readonly http: {
+		/** How long a login on the page lasts without being used. */
+		readonly sessionMs: number;
 		/** Until the headers of a request must have arrived. */
 		readonly headersTimeoutMs: number;
 		/** How long an idle connection is kept. */

@@ -123,6 +123,15 @@ export function maskedUrl(url: string): string {
 	return url.replace(/\/\/[^/@]+@/, `//${mask}@`);
 }
 
+const webhookHelp = 'an http or https URL such as "https://hooks.example.com/imgmirror"';
+
+/** With everything that it carries: a user and a password, or a token after "?". */
+export const webhookUrl: Kind<string> = {
+	expected: webhookHelp,
+	read: value => readUrl(value, webhookHelp).href,
+	write: (value, secrets) => (secrets === 'plain' ? value : maskedUrl(value).replace(/\?.+$/, `?${mask}`)),
+};
+
 /** Of our own HTTP paths: `''` or `/path`. */
 export const basePath: Kind<string> = {
 	expected: 'a path such as "/images-mirror", or "" for none',

@@ -3,6 +3,7 @@ import {dirname} from 'node:path';
 import {fileURLToPath} from 'node:url';
 import test from 'ava';
 import {describeKeys, exampleConfig, readConfig, showConfig} from '../../src/config.js';
+import {configOf} from './config-file.js';
 
 const file = fileURLToPath(new URL('../../../config.example.json', import.meta.url));
 const text = readFileSync(file, 'utf8');
@@ -33,9 +34,21 @@ test('every key that the reader knows is in it, with a comment beside', t => {
 			if (index === keys.length - 1) {
 				t.is(object[`// ${name}`], meaning);
 			}
-			at = key.endsWith('[]') ? (object[name] as unknown[])[0] : object[name];
+			// What stands for the keys of a list that is empty is a comment.
+			at = key.endsWith('[]') ? ((object[name] as unknown[])[0] ?? object[`// ${name}[0]`]) : object[name];
 		}
 	}
+});
+
+test('what stands in it as a comment for an element of an empty list is one', async t => {
+	const example = JSON.parse(text) as {prefetch: Record<string, unknown>} & Record<string, unknown>;
+	const content = {
+		prefetch: {rules: [example.prefetch['// rules[0]']]},
+		webhooks: [example['// webhooks[0]']],
+	};
+	const {prefetch, webhooks} = await configOf(t, content);
+	t.like(prefetch.rules[0], {name: 'bases', newest: 2, schedule: {kind: 'every', everyMs: 86_400_000}});
+	t.like(webhooks[0], {name: 'ops', events: ['source', 'disk', 'verification.failed'], secret: undefined});
 });
 
 test('every key has a meaning of one line', t => {

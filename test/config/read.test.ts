@@ -29,6 +29,18 @@ test('with nothing configured, the public image servers are fronted on loopback'
 	);
 	t.deepEqual(config.transfers, {concurrent: 8, finishAbandonedBytes: Infinity});
 	t.deepEqual(config.quarantine, {keepForMs: 7 * day, maxBytes: 5e9});
+	t.deepEqual(source?.hold, {publishedMs: 0, seenMs: 0, untilReleased: false});
+	t.deepEqual(config.store, {
+		maxBytes: Infinity,
+		minFreeBytes: 1e9,
+		maxUnusedMs: 100 * 365 * day,
+		highMark: 0.95,
+		lowMark: 0.9,
+		keepPartialsMs: 7 * day,
+	});
+	t.deepEqual(config.scrub, {everyMs: 30 * day, bytesPerSecond: 20e6, window: undefined});
+	t.deepEqual(config.prefetch, {concurrent: 2, rules: []});
+	t.deepEqual([config.webhooks, config.page, config.http.sessionMs], [[], true, day / 2]);
 	t.deepEqual(config.environment, {httpProxy: undefined, httpsProxy: undefined, noProxy: undefined});
 });
 
@@ -119,7 +131,15 @@ const unknownKeys: Readonly<Record<string, readonly [config: object, suggestion:
 	logLevel: [{logLevel: 'info'}, 'log.level'],
 	level: [{level: 'info'}, 'log.level'],
 	listTtl: [{listTtl: '5m'}, 'sources[].listTtl'],
-	maxSize: [{maxSize: 1}, 'quarantine.maxSize'],
+	maxSize: [{maxSize: 1}, 'store.maxSize'],
+	rules: [{rules: []}, 'prefetch.rules'],
+	cron: [{prefetch: {cron: '@daily'}}, 'rules[].cron'],
+	maxAge: [{store: {maxAge: '1d'}}, 'maxUnused'],
+	minAge: [{sources: [{url: 'http://a', minAge: '7d'}]}, 'hold'],
+	schedule: [{prefetch: {rules: [{name: 'a', schedule: '@daily'}]}}, 'cron'],
+	hooks: [{hooks: []}, 'webhooks'],
+	ui: [{ui: false}, 'page'],
+	sessionTimeout: [{sessionTimeout: '1h'}, 'http.sessionFor'],
 	'ttl of a source': [{sources: [{url: 'http://a', ttl: '5m'}]}, 'listTtl'],
 	'password of a source': [{sources: [{url: 'http://a', password: 'x'}]}, 'auth.password'],
 	'cert of a listener': [{listen: [{address: '1', tls: {cert: 'x'}}]}, 'certFile'],

@@ -65,6 +65,7 @@ test('every key of a source reaches its place', async t => {
 		headers: {'//': 'why', 'X-Site': ' lab '},
 		redirects: 'none',
 		vanished: 'hide',
+		hold: {published: '7d', seen: '1d', untilReleased: false},
 	});
 	t.deepEqual(source, {
 		name: 'lab',
@@ -92,6 +93,7 @@ test('every key of a source reaches its place', async t => {
 		headers: {'X-Site': 'lab'},
 		redirects: 'none',
 		vanished: 'hide',
+		hold: {publishedMs: 7 * 86_400_000, seenMs: 86_400_000, untilReleased: false},
 	});
 });
 
