@@ -14,7 +14,9 @@ import {rights, withImplied, type Caller, type Credential} from './caller.js';
 import {Origins, type Origin, type OriginSettings} from './origin.js';
 import {PasswordChecks} from './password-checks.js';
 import {Replays} from './replays.js';
+import {Sessions, sessionWords, type SessionProof} from './sessions.js';
 import {isKnownAlgorithm, signedText, signer} from './signature.js';
+import {hashToken} from './tokens.js';
 
 export interface Asked {
 	readonly method: string;
@@ -29,19 +31,35 @@ export interface Asked {
 	};
 }
 
-export interface AccessSettings extends OriginSettings, AccountSettings {}
+export interface AccessSettings extends OriginSettings, AccountSettings {
+	/** How long a login on the page lasts without being used; half a day unless it is said. */
+	readonly sessionMs?: number;
+}
+
+/** A login by name and password, or with a token in place of either. */
+export interface Login {
+	readonly user: string;
+	readonly password: string;
+}
 
 /** How far a signed date may be from ours, either way. */
 const skewMs = 300_000;
+const usualSessionMs = 12 * 3_600_000;
 
 type Signature = Proof & {readonly kind: 'signature'};
-type Password = Proof & {readonly kind: 'password'};
+
+/** Whom a password or a token is of, and which of them it was. */
+interface Known {
+	readonly account: Account;
+	readonly proof: SessionProof;
+}
 
 export class Access {
 	readonly #host: Pick<Host, 'clock' | 'log'>;
 	readonly #accounts: Accounts;
 	readonly #passwords: PasswordChecks;
 	readonly #replays = new Replays();
+	readonly #sessions: Sessions;
 	#origins: Origins;
 
 	constructor(parts: {
@@ -55,12 +73,14 @@ export class Access {
 		this.#host = host;
 		this.#accounts = new Accounts(parts);
 		this.#passwords = new PasswordChecks({clock: host.clock});
+		this.#sessions = new Sessions({clock: host.clock, idleMs: settings.sessionMs ?? usualSessionMs});
 		this.#origins = new Origins(settings);
 	}
 
 	/**
 	 * Throws UnauthorizedError for a login that is not right, unless told to pay it no attention. `asStranger`: where the
-	 * request comes from gives it no rights.
+	 * request comes from gives it no rights, and no session of the page counts: its browser sends that along unasked. A
+	 * session that there is not is just no login.
 	 */
 	async identify(
 		asked: Asked,
@@ -72,18 +92,21 @@ export class Access {
 		}
 		const found = this.#origins.of({kind, address}, asked.headers);
 		const origin = asStranger ? this.#origins.withoutNetwork(found) : found;
-		const {authorization} = asked.headers;
-		if (ignoreCredentials || authorization === undefined) {
-			return {user: undefined, credential: 'none', ...origin};
+		const nobody: Caller = {user: undefined, credential: 'none', ...origin};
+		const {authorization, cookie} = asked.headers;
+		if (ignoreCredentials) {
+			return nobody;
+		}
+		if (authorization === undefined) {
+			return (asStranger ? undefined : await this.#bySession(cookie, origin)) ?? nobody;
 		}
 		const proof = readAuthorization(authorization);
-		// Who has just been added need not wait.
-		await this.#accounts.refresh(
-			proof?.kind === 'password' && proof.password === '' ? {user: proof.user, token: proof.user} : proof,
-		);
+		await this.#refreshFor(proof);
 		switch (proof?.kind) {
-			case 'password':
-				return this.#byPassword(proof, origin);
+			case 'password': {
+				const {account, proof: by} = await this.#byPassword(proof, origin);
+				return caller(account, by.kind, origin);
+			}
 			case 'token':
 				return this.#byToken(proof.token, origin);
 			case 'signature':
@@ -93,10 +116,34 @@ export class Access {
 		}
 	}
 
+	/** A session for the page. `word` is for its cookie. Throws UnauthorizedError for a login that is not right. */
+	async logIn(asked: Asked, login: Login): Promise<{readonly caller: Caller; readonly word: string}> {
+		const {kind, address} = asked.peer;
+		const origin = this.#origins.of({kind: kind === 'control' ? 'unix' : kind, address}, asked.headers);
+		await this.#refreshFor({kind: 'password', ...login});
+		const {account, proof} = await this.#byPassword(login, origin);
+		const word = this.#sessions.begin({user: account.name, proof});
+		return {caller: caller(account, 'session', origin), word};
+	}
+
+	/** Ends the sessions that a request brings along. */
+	logOut({headers}: Asked): void {
+		for (const word of sessionWords(headers.cookie)) {
+			this.#sessions.end(word);
+		}
+	}
+
+	/** Whether there is anybody who could log in on the page. */
+	async hasUsers(): Promise<boolean> {
+		await this.#accounts.refresh();
+		return this.#accounts.list().some(({password, tokens}) => password !== undefined || tokens.length > 0);
+	}
+
 	/** In force at once. */
 	setSettings(settings: AccessSettings): void {
 		this.#origins = new Origins(settings);
 		this.#accounts.setSettings(settings);
+		this.#sessions.idleMs = settings.sessionMs ?? usualSessionMs;
 	}
 
 	/** Reads users and keys again. What is wrong with them is logged, and changes nothing. */
@@ -104,20 +151,44 @@ export class Access {
 		await this.#accounts.reload();
 	}
 
-	async #byPassword({user, password}: Password, origin: Origin): Promise<Caller> {
+	/** Who has just been added need not wait. */
+	#refreshFor(proof: Proof | undefined): Promise<void> {
+		return this.#accounts.refresh(
+			proof?.kind === 'password' && proof.password === '' ? {user: proof.user, token: proof.user} : proof,
+		);
+	}
+
+	async #byPassword({user, password}: Login, origin: Origin): Promise<Known> {
 		// A token stands in for the user, or for that user's password: not all clients know Bearer.
-		const owner = this.#accounts.byToken(password === '' ? user : password);
+		const token = password === '' ? user : password;
+		const owner = this.#accounts.byToken(token);
 		if (owner !== undefined && (password === '' || owner.name === user)) {
-			return caller(owner, 'token', origin);
+			return {account: owner, proof: {kind: 'token', hash: hashToken(token)}};
 		}
 		const account = this.#accounts.get(user);
 		const hash = account?.password;
 		const fits = password !== '' && (await this.#passwords.fits({user, password, hash, address: origin.address}));
-		if (!fits || account === undefined) {
+		if (!fits || account === undefined || hash === undefined) {
 			// Without a password it may be a token, spelt wrong or no longer good: nothing for the log.
 			return this.#refuse(origin, password === '' ? {} : {user}, 'the user or the password is wrong');
 		}
-		return caller(account, 'password', origin);
+		return {account, proof: {kind: 'password', hash}};
+	}
+
+	/** Of a user who is there no longer, or has got another password, it is the end. */
+	async #bySession(cookie: string | undefined, origin: Origin): Promise<Caller | undefined> {
+		for (const word of sessionWords(cookie)) {
+			const session = this.#sessions.find(word);
+			if (session !== undefined) {
+				await this.#accounts.refresh();
+				const account = this.#accounts.get(session.user);
+				if (account !== undefined && stillHas(account, session.proof)) {
+					return caller(account, 'session', origin);
+				}
+				this.#sessions.end(word);
+			}
+		}
+		return undefined;
 	}
 
 	#byToken(token: string, origin: Origin): Caller {
@@ -165,4 +236,8 @@ export class Access {
 /** Logging in takes no right away: what the network has, its users have. */
 function caller({name, may}: Account, credential: Credential, {address, rights: without}: Origin): Caller {
 	return {user: name, credential, address, rights: withImplied([...without, ...may])};
+}
+
+function stillHas({password, tokens}: Account, {kind, hash}: SessionProof): boolean {
+	return kind === 'password' ? password === hash : tokens.some(({sha256}) => sha256 === hash);
 }

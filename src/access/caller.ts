@@ -14,8 +14,11 @@ export type Right = 'read' | 'private' | 'publish' | 'operate';
 
 export const rights: readonly Right[] = ['read', 'private', 'publish', 'operate'];
 
-/** How a caller showed who they are. `control`: through the socket that only the server's own account can open. */
-export type Credential = 'none' | 'password' | 'token' | 'signature' | 'control';
+/**
+ * How a caller showed who they are. `session`: by the cookie of the web page. `control`: through the socket that only the
+ * server's own account can open.
+ */
+export type Credential = 'none' | 'password' | 'token' | 'signature' | 'session' | 'control';
 
 export interface Caller {
 	/** `undefined`: nobody has logged in; the rights are the network's. */

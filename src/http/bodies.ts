@@ -20,13 +20,13 @@ const maxPairs = 1000;
  * The body as a value; `undefined` for none, and for one of a type that nobody reads here. Throws RequestError for what
  * is too large, not what its digest says, or not what its type says.
  */
-export async function jsonBody(exchange: Exchange): Promise<unknown> {
+export async function jsonBody(exchange: Exchange, maxBytes: number = maxTextBytes): Promise<unknown> {
 	const {headers} = exchange;
 	const type = parseType(headers['content-type']);
 	if (!type.isJson && !type.isForm) {
 		return undefined;
 	}
-	const bytes = await bytesBody(exchange, maxTextBytes);
+	const bytes = await bytesBody(exchange, maxBytes);
 	checkDigest(headers['content-md5'], bytes);
 	const text = decode(bytes, type.charset);
 	if (text.trim() === '') {

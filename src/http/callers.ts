@@ -11,7 +11,7 @@ import {ForbiddenError, UnauthorizedError} from '../errors.js';
 import type {Exchange} from './exchange.js';
 
 /** What routes need of `Access`. */
-export type Gate = Pick<Access, 'identify' | 'reload'>;
+export type Gate = Pick<Access, 'identify' | 'reload' | 'logIn' | 'logOut' | 'hasUsers'>;
 
 /** The other end of a connection. */
 export type Peer = Asked['peer'];
@@ -47,7 +47,8 @@ export async function admit(exchange: Exchange, gate: Gate, {auth, right}: Rule)
 async function identifyKindly(exchange: Exchange, gate: Gate, asStranger: boolean): Promise<Caller> {
 	const {asked} = exchange;
 	const anybody = await gate.identify(asked, {ignoreCredentials: true, asStranger});
-	if (!asked.headers.authorization || anybody.rights.has('private')) {
+	const {authorization, cookie} = asked.headers;
+	if ((!authorization && cookie === undefined) || anybody.rights.has('private')) {
 		return anybody;
 	}
 	try {
@@ -65,12 +66,23 @@ async function identifyKindly(exchange: Exchange, gate: Gate, asStranger: boolea
  * write. No tool of ours says where it was sent from.
  */
 export function refuseOtherSites(exchange: Exchange): void {
-	if (isFromOtherSite(exchange)) {
-		throw new ForbiddenError('pages of other sites may not change anything here');
-	}
+	refuseForged(exchange);
 	// Whose page it is the name does not prove: it may have been made to mean us after the page was loaded.
 	if (exchange.caller.credential === 'none' && isPageOfName(exchange)) {
 		throw new ForbiddenError('a page changes nothing here without a login, unless it was asked for by address');
+	}
+}
+
+/**
+ * The same for whatever may be asked without a login. A session's cookie is sent along unasked, also by what tells
+ * nothing of itself: it counts for no more than reading unless something shows that our own page asks.
+ */
+export function refuseForged(exchange: Exchange): void {
+	if (isFromOtherSite(exchange)) {
+		throw new ForbiddenError('pages of other sites may not change anything here');
+	}
+	if (exchange.caller.credential === 'session' && !isFromOurPage(exchange)) {
+		throw new ForbiddenError('a login on the page counts for its own requests only; add the header x-imgmirror: page');
 	}
 }
 
@@ -78,12 +90,25 @@ export function isRead({method, head}: Exchange): boolean {
 	return method === 'GET' || head;
 }
 
-function isFromOtherSite({headers}: Exchange): boolean {
-	const {origin, host = ''} = headers;
-	const site = headers['sec-fetch-site'];
+function isFromOtherSite(exchange: Exchange): boolean {
+	const {origin, host = '', 'sec-fetch-site': site} = exchange.headers;
 	return site === undefined
-		? origin !== undefined && origin.replace(/^https?:\/\//u, '') !== host
+		? origin !== undefined && !isOriginOf(host, origin) && !hasPageHeader(exchange)
 		: site !== 'same-origin' && site !== 'none';
+}
+
+function isFromOurPage(exchange: Exchange): boolean {
+	const {origin, host = '', 'sec-fetch-site': site} = exchange.headers;
+	return site === 'same-origin' || (origin !== undefined && isOriginOf(host, origin)) || hasPageHeader(exchange);
+}
+
+/** No page of another site can send it: its browser would ask us first, and is never told that it may. */
+function hasPageHeader({headers}: Exchange): boolean {
+	return headers['x-imgmirror'] === 'page';
+}
+
+function isOriginOf(host: string, origin: string): boolean {
+	return origin.replace(/^https?:\/\//u, '') === host;
 }
 
 /** Browsers say `sec-fetch-site` where TLS, or being on this very machine, proves the name. */

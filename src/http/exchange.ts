@@ -19,7 +19,7 @@ import {announcedSize, ClientGone, drain, isUnread, RequestBody} from './request
 import {headerText, requestId} from './header-text.js';
 import {RequestError} from './request-error.js';
 import {answerTo, errorBody, json, type ErrorAnswer} from './respond.js';
-import type {Target} from './target.js';
+import {isOfDatasets, type Target} from './target.js';
 
 /** What all exchanges of a server share. */
 export interface Front {
@@ -266,6 +266,13 @@ export class Exchange {
 		});
 	}
 
+	/** An answer whose parts come when there are any: its head goes out at once, and each part when it comes. */
+	stream(headers: OutgoingHttpHeaders): void {
+		this.#request.socket.setNoDelay(true);
+		this.begin(200, {...headers, 'Cache-Control': 'no-store', 'X-Accel-Buffering': 'no'});
+		this.#response.flushHeaders();
+	}
+
 	/** Resolves once the socket has taken all of `chunk`; rejects once it never will. One at a time. */
 	write(chunk: Buffer): Promise<void> {
 		return new Promise((resolve, reject) => {
@@ -323,13 +330,13 @@ export class Exchange {
 			this.cut(describe(error));
 			return;
 		}
-		const answer = answerTo(error);
+		const answer = answerTo(error, this.headers);
 		this.#failure = {error, answer};
 		if (error instanceof RequestError && error.code === 'NOT_ACCEPTABLE') {
 			this.empty(answer.status, answer.headers);
 			return;
 		}
-		this.json(answer.status, errorBody(answer, this.#isDsapi), answer.headers);
+		this.json(answer.status, errorBody(answer, isOfDatasets(this.#target)), answer.headers);
 	}
 
 	/** Breaks the connection: no client may take what it has got for the whole. */
@@ -386,10 +393,6 @@ export class Exchange {
 
 	get #hasUnread(): boolean {
 		return isUnread(this.#request, this.#body !== undefined);
-	}
-
-	get #isDsapi(): boolean {
-		return /^\/(?:datasets|assets)(?:\/|$)/u.test(this.#target.path ?? '');
 	}
 
 	#record(): void {

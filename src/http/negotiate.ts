@@ -1,5 +1,5 @@
 /**
- * What a client says that it understands: Accept-Version (contract 2.4) and Accept.
+ * What a client says that it understands: Accept-Version (contract 2.4), Accept and Accept-Encoding.
  *
  * All that differs between the versions of IMGAPI is that manifests of the second have their channels.
  */
@@ -51,14 +51,41 @@ export function namesJson(header: string | undefined): boolean {
 	return mediaRanges(header).get('application/json') === true;
 }
 
+/** Whether it is somebody who reads pages: browsers name HTML, and programs hardly ever do. */
+export function namesHtml(header: string | undefined): boolean {
+	return mediaRanges(header).get('text/html') === true;
+}
+
+export type Encoding = 'br' | 'gzip';
+
+/** The best of these that an Accept-Encoding header names; `undefined`: as it is. */
+export function encodingFor(
+	header: string | string[] | undefined,
+	offered: readonly Encoding[] = ['gzip'],
+): Encoding | undefined {
+	const named = new Map(
+		(header ?? '')
+			.toString()
+			.split(',')
+			.map(item => item.split(';').map(part => part.trim().toLowerCase()))
+			.map(([name = '', ...parameters]) => [name, !parameters.some(isZero)] as const),
+	);
+	return offered.find(encoding => named.get(encoding) ?? named.get('*') ?? false);
+}
+
 /** Each media range, and whether its quality is above 0. */
 function mediaRanges(header: string | undefined): ReadonlyMap<string, boolean> {
 	const ranges = new Map<string, boolean>();
 	for (const item of (header ?? '').split(',')) {
 		const [name = '', ...parameters] = item.split(';').map(part => part.trim().toLowerCase());
 		if (name === '*' || /^[^\s/]+\/[^\s/]+$/u.test(name)) {
-			ranges.set(name, !parameters.some(parameter => /^q\s*=\s*0(?:\.0*)?$/u.test(parameter)));
+			ranges.set(name, !parameters.some(isZero));
 		}
 	}
 	return ranges;
+}
+
+/** A parameter that says: not this one. */
+function isZero(parameter: string): boolean {
+	return /^q\s*=\s*0(?:\.0*)?$/u.test(parameter);
 }

@@ -33,11 +33,17 @@ export function operatorRoutes(options: {
 
 	async function ready(exchange: Exchange): Promise<void> {
 		const readiness = await mirror.readiness();
+		// They may name images that are not for everybody.
+		const warnings = exchange.caller.rights.has('private') ? readiness.warnings : undefined;
 		const problems = isStopping() ? ['the mirror is stopping', ...readiness.problems] : readiness.problems;
 		const isReady = readiness.ready && !isStopping();
 		exchange.json(
 			isReady ? 200 : 503,
-			{status: isReady ? 'ready' : 'not ready', problems},
+			{
+				status: isReady ? 'ready' : 'not ready',
+				problems,
+				...(warnings === undefined || warnings.length === 0 ? {} : {warnings}),
+			},
 			{'Cache-Control': 'no-store'},
 		);
 	}

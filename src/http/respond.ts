@@ -3,6 +3,7 @@
  *
  * Everything that answers a client comes through `answerTo`; the rooms below know codes, and nothing of HTTP.
  */
+import type {IncomingHttpHeaders} from 'node:http';
 import {InvalidParameterError, MirrorError, RefusedError, ValidationError, type FieldFault} from '../errors.js';
 import {RequestError} from './request-error.js';
 
@@ -92,7 +93,8 @@ export interface ErrorAnswer {
 	readonly headers: Readonly<Record<string, string>>;
 }
 
-export function answerTo(error: unknown): ErrorAnswer {
+/** `asker`: the headers of the request that it answers. */
+export function answerTo(error: unknown, asker: IncomingHttpHeaders = {}): ErrorAnswer {
 	const code = error instanceof MirrorError ? wordFor(error) : undefined;
 	if (!(error instanceof MirrorError) || code === undefined) {
 		return answer('InternalError', 'the mirror failed to answer; its log says why');
@@ -101,10 +103,23 @@ export function answerTo(error: unknown): ErrorAnswer {
 		...answer(code, error.message),
 		errors: error instanceof InvalidParameterError || error instanceof ValidationError ? error.errors : undefined,
 		headers: {
-			...(code === 'UnauthorizedError' ? {'WWW-Authenticate': 'Basic realm="IMGAPI"'} : {}),
+			...(code === 'UnauthorizedError' ? {'WWW-Authenticate': challengeFor(asker)} : {}),
 			...(error instanceof RequestError ? error.headers : {}),
 		},
 	};
+}
+
+/**
+ * A browser that is asked for a name and a password asks its user, in a window of its own. The page has a form for that,
+ * so what a script sends is told of its cookie.
+ */
+function challengeFor({origin, accept, ...headers}: IncomingHttpHeaders): string {
+	const isScript =
+		origin !== undefined ||
+		headers['x-imgmirror'] === 'page' ||
+		headers['sec-fetch-dest'] === 'empty' ||
+		accept === 'text/event-stream';
+	return isScript ? 'Cookie realm="IMGAPI", cookie-name="imgmirror"' : 'Basic realm="IMGAPI"';
 }
 
 function wordFor(error: MirrorError): string | undefined {

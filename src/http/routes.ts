@@ -9,7 +9,7 @@ import type {FastifyInstance} from 'fastify';
 import type {Right} from '../access/caller.js';
 import {NotFoundError} from '../errors.js';
 import {isUuid} from '../image/manifest.js';
-import {admit, isRead, refuseOtherSites, type Auth, type Gate, type Rule} from './callers.js';
+import {admit, isRead, refuseForged, refuseOtherSites, type Auth, type Gate, type Rule} from './callers.js';
 import type {Exchange} from './exchange.js';
 import {acceptsJson, checkVersion} from './negotiate.js';
 import {RequestError} from './request-error.js';
@@ -71,6 +71,11 @@ export function open(handler: Handler, right: Right | 'none' = 'read'): GuardedH
 /** Only who has the right gets as far as anything else. */
 export function strict(handler: Handler, right: Right = 'publish'): GuardedHandler {
 	return {handler, auth: 'strict', right};
+}
+
+/** For whom images that are not public are there. */
+export function seeing(handler: Handler): GuardedHandler {
+	return {handler, auth: 'passive', right: 'private'};
 }
 
 export function serveRoutes(app: FastifyInstance, routes: readonly Route[], context: RouteContext): void {
@@ -150,6 +155,9 @@ async function serve(served: Served, exchange: Exchange, params: Params, access:
 		negotiate(route, exchange);
 		checkUuid(params);
 		await admit(exchange, access, served);
+		if (!isRead(exchange) && exchange.method !== 'OPTIONS') {
+			refuseForged(exchange);
+		}
 	} else {
 		const writes = !isRead(exchange);
 		if (writes) {

@@ -4,48 +4,32 @@
  * `assemble.ts` starts it and hands it new settings on SIGHUP; `stop` lets answers come to their end. What is answered
  * is in the files of routes that are put together here.
  */
+import {setMaxListeners} from 'node:events';
 import type {IncomingMessage, ServerResponse} from 'node:http';
 import {hostname} from 'node:os';
 import {fastify, type FastifyInstance} from 'fastify';
-import {NotFoundError} from '../errors.js';
+import {NotFoundError, StoppingError} from '../errors.js';
 import type {Host} from '../host.js';
-import type {MirrorApi} from '../mirror.js';
-import {adminRoutes} from './admin.js';
-import {BufferBudget} from './buffers.js';
-import type {Gate} from './callers.js';
+import {allRoutes, type RouteSettings, type Served} from './all-routes.js';
 import type {Connection} from './connection.js';
-import {datasetUploadRoutes} from './dataset-upload.js';
-import {datasetRoutes, type DatasetSettings} from './datasets.js';
 import {Exchange, type Front} from './exchange.js';
-import {fileWrites} from './file-writes.js';
-import {ImageRequests} from './image-requests.js';
-import {imageWrites} from './image-writes.js';
-import {imageRoutes} from './images.js';
 import {Listener, type HttpLimits, type ListenOptions} from './listener.js';
-import {operatorRoutes} from './operator.js';
-import {pageRoutes} from './pages.js';
-import {publishRoutes} from './publish-stream.js';
+import {PageFiles} from './page-files.js';
 import {RequestError} from './request-error.js';
 import {serveRoutes} from './routes.js';
 import {parseTarget} from './target.js';
-import {uploadRoutes} from './uploads.js';
 
 export type {HttpLimits, ListenOptions, TlsFiles} from './listener.js';
 
 /** What may change while it runs. */
-export interface HttpSettings extends DatasetSettings {
+export interface HttpSettings extends RouteSettings {
 	readonly limits: HttpLimits;
 }
 
-export interface HttpOptions extends HttpSettings {
-	readonly mirror: MirrorApi;
-	/** Who asks, and what they may do. */
-	readonly access: Gate;
-	readonly host: Host;
+export interface HttpOptions extends HttpSettings, Served {
 	readonly listen: readonly ListenOptions[];
-	readonly version: string;
-	/** What our sources are told in `x-imgmirror-via`, so that we know our own questions again. */
-	readonly instanceId: string;
+	/** The web page as it was built; `undefined`: none is served. */
+	readonly page: {readonly directory: string} | undefined;
 }
 
 export interface HttpFront {
@@ -66,7 +50,7 @@ export interface HttpFront {
 const hostForm = /^(?:\[[0-9A-Za-z:.%_~-]+\]|[0-9A-Za-z._~-]+)(?::\d{1,5})?$/u;
 
 export async function startHttp(options: HttpOptions): Promise<HttpFront> {
-	const server = new HttpServer(options);
+	const server = new HttpServer(options, await PageFiles.load(options.page?.directory, options.host.log));
 	await server.start(options.listen);
 	return server;
 }
@@ -80,12 +64,15 @@ class HttpServer implements HttpFront {
 	#listeners: readonly Listener[] = [];
 	/** Closed, but with answers still running. */
 	readonly #leaving = new Set<Listener>();
+	readonly #goingDown = new AbortController();
 	#stopping: Promise<void> | undefined;
 
-	constructor(options: HttpOptions) {
-		const {mirror, access, host, version} = options;
+	constructor(options: HttpOptions, page: PageFiles | undefined) {
+		const {access, host, version} = options;
 		this.#host = host;
 		this.#settings = options;
+		// Every stream that is open waits for it.
+		setMaxListeners(0, this.#goingDown.signal);
 		this.#front = {
 			host,
 			product: `imgmirror/${version}`,
@@ -101,25 +88,11 @@ class HttpServer implements HttpFront {
 				this.#exchangeOf(request.raw).fail(new RequestError('BAD_REQUEST', error.message));
 			},
 		});
-		const files = {budget: new BufferBudget(), metrics: host.metrics};
-		const images = new ImageRequests({mirror});
-		const settings = (): HttpSettings => this.#settings;
-		serveRoutes(
-			this.#app,
-			[
-				...imageRoutes({mirror, images, version, files}),
-				...imageWrites({mirror, images, settings}),
-				...fileWrites({mirror, images}),
-				...adminRoutes({mirror, images, access, log: host.log}),
-				...datasetRoutes({mirror, files, settings}),
-				...datasetUploadRoutes({mirror, settings}),
-				...publishRoutes({mirror, images}),
-				...uploadRoutes({mirror, images, settings}),
-				...operatorRoutes({mirror, metrics: host.metrics, isStopping: () => this.#stopping !== undefined}),
-				...pageRoutes({version, cloudName: () => settings().datasetNames.cloudName}),
-			],
-			{access, exchangeOf: request => this.#exchangeOf(request)},
-		);
+		const routes = allRoutes({
+			...options,
+			...{page, settings: () => this.#settings, stopping: this.#goingDown.signal},
+		});
+		serveRoutes(this.#app, routes, {access, exchangeOf: request => this.#exchangeOf(request)});
 	}
 
 	async start(listen: readonly ListenOptions[]): Promise<void> {
@@ -175,6 +148,7 @@ class HttpServer implements HttpFront {
 	}
 
 	async #stop(drainMs: number): Promise<void> {
+		this.#goingDown.abort(new StoppingError('the mirror is stopping'));
 		for (const listener of this.#listeners) {
 			this.#retire(listener);
 		}

@@ -40,6 +40,11 @@ export function parseTarget(url: string, basePath: string): Target {
 	return {path: rootPath.test(path) ? path : undefined, query, asked, belowBase: false};
 }
 
+/** DSAPI's clients read errors in its own shape. */
+export function isOfDatasets({path = ''}: Target): boolean {
+	return /^\/(?:datasets|assets)(?:\/|$)/u.test(path);
+}
+
 function ownPath(path: string): string {
 	// The reference's own redirects point to the form with the slash.
 	return path === '/images/' ? '/images' : path || '/';

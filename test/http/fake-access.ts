@@ -1,7 +1,7 @@
 /**
  * Access without files and ciphers: users by their Authorization header, and what the network may do.
  */
-import type {Asked} from '../../src/access/access.js';
+import type {Asked, Login} from '../../src/access/access.js';
 import {withImplied, type Caller, type Right} from '../../src/access/caller.js';
 import {UnauthorizedError} from '../../src/errors.js';
 import type {Gate} from '../../src/http/callers.js';
@@ -18,6 +18,8 @@ export class FakeAccess implements Gate {
 	/** What those may whom their network gives nothing. */
 	readonly anonymous: readonly Right[] = ['read'];
 	reloads = 0;
+	/** Users by their words; a test may take one away, or add one. */
+	readonly sessions = new Map<string, {readonly name: string; readonly may: readonly Right[]}>();
 	readonly #users: ReadonlyMap<string, {readonly name: string; readonly may: readonly Right[]}>;
 
 	constructor(
@@ -37,6 +39,13 @@ export class FakeAccess implements Gate {
 		if (peer.kind === 'control') {
 			return {user: undefined, credential: 'control', address, rights: withImplied(['operate'])};
 		}
+		const session = [...this.sessions].find(([word]) => headers.cookie?.includes(`imgmirror=${word}`) === true)?.[1];
+		if (!headers.authorization && session !== undefined && !ignoreCredentials && !asStranger) {
+			return {
+				...{user: session.name, credential: 'session', address},
+				rights: withImplied([...network, ...session.may]),
+			};
+		}
 		if (!headers.authorization || ignoreCredentials) {
 			return {user: undefined, credential: 'none', address, rights: withImplied(network)};
 		}
@@ -50,6 +59,29 @@ export class FakeAccess implements Gate {
 			address,
 			rights: withImplied([...network, ...user.may]),
 		};
+	}
+
+	async logIn(asked: Asked, {user, password}: Login): Promise<{caller: Caller; word: string}> {
+		await Promise.resolve();
+		const found = this.#users.get(basicLogin(user, password));
+		if (found === undefined) {
+			throw new UnauthorizedError('the user or the password is wrong');
+		}
+		const word = `word-of-${user}-${this.sessions.size}`;
+		this.sessions.set(word, found);
+		const address = asked.peer.address ?? asked.peer.kind;
+		const rights = withImplied([...this.network, ...found.may]);
+		return {caller: {user, credential: 'session', address, rights}, word};
+	}
+
+	logOut({headers}: Asked): void {
+		for (const word of [...this.sessions.keys()].filter(each => headers.cookie?.includes(`imgmirror=${each}`))) {
+			this.sessions.delete(word);
+		}
+	}
+
+	hasUsers(): Promise<boolean> {
+		return Promise.resolve(this.#users.size > 0);
 	}
 
 	reload(): Promise<void> {

@@ -50,7 +50,7 @@ export class FakeMirror implements MirrorApi {
 	iconType = 'image/png';
 	/** Bytes of one read, at most. */
 	readSize = Infinity;
-	ready: Readiness = {ready: true, problems: []};
+	ready: Readiness = {ready: true, problems: [], warnings: []};
 	openFiles = 0;
 	openedFiles = 0;
 	readonly #images: ReadonlyMap<string, FakeImage>;

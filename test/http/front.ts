@@ -8,17 +8,24 @@ import type {Scope} from '../helpers/temp-dir.js';
 import {testHost, type TestHost} from '../helpers/test-host.js';
 import {FakeAccess} from './fake-access.js';
 import {FakeMirror, type FakeImage} from './fake-mirror.js';
+import {FakeHistory, FakeLog, FakeOperate, FakePrefetch} from './fake-operate.js';
 
 export interface StartedFront {
 	readonly front: HttpFront;
 	readonly mirror: FakeMirror;
+	readonly operate: FakeOperate;
+	readonly prefetch: FakePrefetch;
+	readonly history: FakeHistory;
+	readonly logTail: FakeLog;
 	readonly host: TestHost;
 	/** `http://127.0.0.1:PORT` */
 	readonly url: string;
 	readonly port: number;
 }
 
-export type FrontOptions = Partial<Omit<HttpOptions, 'mirror' | 'host'>> & {
+export type FrontOptions = Partial<
+	Omit<HttpOptions, 'mirror' | 'operate' | 'prefetch' | 'history' | 'logTail' | 'host'>
+> & {
 	readonly images?: readonly FakeImage[];
 	readonly host?: TestHost;
 };
@@ -28,6 +35,7 @@ export const version = '9.8.7';
 export const settings = {
 	basePath: '',
 	publicUrl: undefined,
+	mode: 'any' as const,
 	datasetNames: {cloudName: 'sdc', creatorName: 'sdc'},
 	limits: {
 		headersTimeoutMs: 30_000,
@@ -37,6 +45,20 @@ export const settings = {
 		uploadIdleTimeoutMs: 60_000,
 	},
 };
+
+/** What a front has behind it, besides the mirror. */
+export function behind(): {
+	operate: FakeOperate;
+	prefetch: FakePrefetch;
+	history: FakeHistory;
+	logTail: FakeLog;
+	page: undefined;
+} {
+	return {
+		...{operate: new FakeOperate(), prefetch: new FakePrefetch(), history: new FakeHistory()},
+		...{logTail: new FakeLog(), page: undefined},
+	};
+}
 
 export function tcp(address = '127.0.0.1:0'): ListenOptions {
 	const at = address.lastIndexOf(':');
@@ -53,8 +75,10 @@ export function tcp(address = '127.0.0.1:0'): ListenOptions {
 export async function startFront(t: Scope, options: FrontOptions = {}): Promise<StartedFront> {
 	const {images, host = testHost(), ...rest} = options;
 	const mirror = new FakeMirror(images);
+	const others = behind();
 	const front = await startHttp({
 		...settings,
+		...others,
 		listen: [tcp()],
 		access: new FakeAccess(),
 		version,
@@ -65,7 +89,7 @@ export async function startFront(t: Scope, options: FrontOptions = {}): Promise<
 	});
 	t.teardown(() => front.stop({drainMs: 0}));
 	const [url = ''] = front.addresses;
-	return {front, mirror, host, url, port: Number(url.split(':').at(-1))};
+	return {front, mirror, ...others, host, url, port: Number(url.split(':').at(-1))};
 }
 
 export interface Answer {

@@ -12,7 +12,7 @@ import {tempDir} from '../helpers/temp-dir.js';
 import {testHost} from '../helpers/test-host.js';
 import {FakeAccess} from './fake-access.js';
 import {FakeMirror} from './fake-mirror.js';
-import {ask, hears, heard, open, settings, startFront, tcp, version} from './front.js';
+import {ask, behind, hears, heard, open, settings, startFront, tcp, version} from './front.js';
 
 function unix(path: string, mode?: number): ListenOptions {
 	return {address: `unix:${path}`, host: undefined, port: undefined, path, mode, tls: undefined};
@@ -121,6 +121,7 @@ test('an address that cannot be had is said plainly, and nothing else stays open
 	const start = (listen: ListenOptions): Promise<unknown> =>
 		startHttp({
 			...settings,
+			...behind(),
 			...{access: new FakeAccess(), mirror: new FakeMirror()},
 			host,
 			version,

@@ -1,5 +1,6 @@
 import test from 'ava';
-import {acceptsJson, checkVersion, namesJson} from '../../src/http/negotiate.js';
+import fc from 'fast-check';
+import {acceptsJson, checkVersion, encodingFor, namesHtml, namesJson} from '../../src/http/negotiate.js';
 
 for (const range of [
 	undefined,
@@ -55,3 +56,37 @@ for (const [header, json, byName] of accepts) {
 		t.is(namesJson(header), byName);
 	});
 }
+
+test('an encoding is chosen only of those that are named and not refused', t => {
+	for (const [header, offered, chosen] of [
+		[undefined, ['gzip'], undefined],
+		['', ['gzip'], undefined],
+		['gzip', ['gzip'], 'gzip'],
+		['GZIP;q=1.0', ['gzip'], 'gzip'],
+		['deflate, gzip;q=0.1', ['br', 'gzip'], 'gzip'],
+		['gzip, deflate, br, zstd', ['br', 'gzip'], 'br'],
+		['gzip;q=0', ['gzip'], undefined],
+		['*', ['gzip'], 'gzip'],
+		['*;q=0', ['gzip'], undefined],
+		['gzip;q=0, *', ['gzip'], undefined],
+		['identity', ['gzip'], undefined],
+		['br', [], undefined],
+	] as const) {
+		t.is(encodingFor(header, offered), chosen, header);
+	}
+	fc.assert(
+		fc.property(fc.string(), fc.constantFrom('br', 'gzip'), (junk, name) => {
+			const chosen = encodingFor(`${junk},${name};q=0`, ['br', 'gzip']);
+			return chosen !== name && (chosen === undefined || junk.includes('*') || junk.toLowerCase().includes(chosen));
+		}),
+	);
+	t.pass();
+});
+
+test('browsers are told by the HTML that they name', t => {
+	t.true(namesHtml('text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8'));
+	t.false(namesHtml('*/*'));
+	t.false(namesHtml('application/json'));
+	t.false(namesHtml(undefined));
+	t.false(namesHtml('text/html;q=0'));
+});

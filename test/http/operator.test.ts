@@ -25,9 +25,9 @@ test('alive is whoever answers; ready is whoever can serve', async t => {
 	const ready = await ask(url, '/readyz');
 	t.is(ready.status, 200);
 	t.deepEqual(ready.json, {status: 'ready', problems: []});
-	mirror.ready = {ready: true, problems: ['one source is down']};
+	mirror.ready = {ready: true, problems: ['one source is down'], warnings: []};
 	t.deepEqual((await ask(url, '/readyz')).json, {status: 'ready', problems: ['one source is down']});
-	mirror.ready = {ready: false, problems: ['no list yet']};
+	mirror.ready = {ready: false, problems: ['no list yet'], warnings: []};
 	const not = await ask(url, '/readyz');
 	t.is(not.status, 503);
 	t.deepEqual(not.json, {status: 'not ready', problems: ['no list yet']});
@@ -49,7 +49,7 @@ test('status names images only to those who may see all of them', async t => {
 
 test('probes and scrapers are for debugging only in the log, requests are information', async t => {
 	const {url, host, mirror} = await startFront(t);
-	mirror.ready = {ready: false, problems: ['x']};
+	mirror.ready = {ready: false, problems: ['x'], warnings: []};
 	for (const [path, level] of [
 		['/healthz', 20],
 		['/readyz', 20],
@@ -117,7 +117,7 @@ test('people are led to a page that needs nothing from anywhere', async t => {
 	t.is(headers['content-type'], 'text/html; charset=utf-8');
 	t.regex(String(headers['content-security-policy']), /^default-src 'none'; style-src 'sha256-[A-Za-z0-9+/]{43}='/);
 	t.is(headers['x-content-type-options'], 'nosniff');
-	t.false(/<script|src=|href=|@import|url\(/.test(text));
+	t.false(/<script|src=|href="(?:https?:)?\/|@import|url\(/.test(text));
 	t.true(text.includes(version));
 	for (const endpoint of ['GET /images', 'GET /datasets/:id/:path', 'GET /metrics']) {
 		t.true(text.includes(endpoint));
