@@ -6,10 +6,10 @@
 import {resolve} from 'node:path';
 import {ConnectionError} from './client-errors.js';
 import {systemClock} from '../host.js';
-import type {Client} from './client.js';
 import {exitCodes} from './exit-codes.js';
 import {interruptible} from './interruption.js';
 import type {CliIo} from './io.js';
+import {jsonLines, type Line} from './json-lines.js';
 import {showProgress, type Progress} from './progress.js';
 import {withServer, type Whereabouts} from './reach.js';
 import {commandLineError} from './target.js';
@@ -51,7 +51,14 @@ export async function adopt(options: AdoptOptions, io: CliIo): Promise<number> {
 	try {
 		await interruptible(io, signal =>
 			withServer({...where, onlyHere: true}, io, async ({client}) => {
-				for await (const event of events(client, {directory, how, dryRun}, signal)) {
+				for await (const event of jsonLines(client, {
+					method: 'POST',
+					path: '/adopt',
+					headers: {'content-type': 'application/json'},
+					body: Buffer.from(JSON.stringify({directory, how, dryRun})),
+					answerMs: silenceMs,
+					signal,
+				})) {
 					report.take(event);
 				}
 			}),
@@ -73,52 +80,6 @@ export async function adopt(options: AdoptOptions, io: CliIo): Promise<number> {
 	return report.images.some(({outcome}) => outcome === 'failed') ? exitCodes.failure : exitCodes.ok;
 }
 
-type Event = Readonly<Record<string, unknown>>;
-
-async function* events(client: Client, body: object, signal: AbortSignal): AsyncGenerator<Event, void, undefined> {
-	const response = await client.open({
-		method: 'POST',
-		path: '/adopt',
-		headers: {'content-type': 'application/json', accept: 'application/x-ndjson'},
-		body: Buffer.from(JSON.stringify(body)),
-		answerMs: silenceMs,
-		signal,
-	});
-	const status = response.statusCode ?? 0;
-	let rest = '';
-	const decoder = new TextDecoder();
-	for await (const chunk of client.read(response, {answerMs: silenceMs, signal})) {
-		rest += decoder.decode(chunk, {stream: true});
-		if (status === 200) {
-			const lines = rest.split('\n');
-			rest = lines.pop() ?? '';
-			yield* lines.filter(line => line.trim() !== '').map(line => parsed(line, client));
-		}
-	}
-	client.expectSuccess(status, rest, response.headers);
-	if (rest.trim() !== '') {
-		yield parsed(rest, client);
-	}
-}
-
-function parsed(line: string, client: Client): Event {
-	try {
-		const event = JSON.parse(line) as unknown;
-		if (typeof event === 'object' && event !== null) {
-			if ('code' in event && !('what' in event)) {
-				// It failed when the answer had begun.
-				client.expectSuccess(500, line, {});
-			}
-			return event as Event;
-		}
-	} catch (error) {
-		if (!(error instanceof SyntaxError)) {
-			throw error;
-		}
-	}
-	throw new ConnectionError(`what ${client.target.shown} answers is not an adoption's progress`, {final: true});
-}
-
 class Report {
 	readonly #progress: Progress;
 	readonly #images = new Map<string, Adopted>();
@@ -135,7 +96,7 @@ class Report {
 		return [...this.#images.values()];
 	}
 
-	take(event: Event): void {
+	take(event: Line): void {
 		const uuid = text(event['uuid']);
 		const bytes = typeof event['bytes'] === 'number' ? event['bytes'] : 0;
 		switch (event['what']) {

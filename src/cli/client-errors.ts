@@ -35,6 +35,11 @@ export class AnswerError extends MirrorError {
 	}
 }
 
+/** The server that was to be looked at is not there. */
+export class NotRunningError extends MirrorError {
+	override readonly code = 'NOT_RUNNING';
+}
+
 /** The user, or a service manager, has told the command to stop. */
 export class InterruptedError extends MirrorError {
 	override readonly code = 'INTERRUPTED';

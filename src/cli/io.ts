@@ -12,6 +12,7 @@ export interface Output {
 	readonly isTTY?: boolean;
 	/** Of the terminal. */
 	readonly columns?: number;
+	readonly rows?: number;
 }
 
 /** What is piped in. Read once. */

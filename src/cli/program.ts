@@ -2,14 +2,19 @@
  * What can be typed: commands, flags and their help. commander has its door here and in the files beside.
  *
  * Flags are handed to the configuration's reader as they are: it knows what may stand in them, and says it in the same
- * words as for the file. Commands for publishers are in `publish-program.ts`, those about users in `user-commands.ts`.
+ * words as for the file. Commands for publishers are in `publish-program.ts`, those for operators in `see-program.ts`,
+ * `keep-program.ts` and `prefetch-program.ts`, those about users in `user-commands.ts`.
  */
 import {Command, CommanderError} from 'commander';
 import type {ConfigRequest} from '../config.js';
+import {addCompletionCommand} from './completion-program.js';
 import {exitCodes} from './exit-codes.js';
 import type {CliIo} from './io.js';
+import {addKeepCommands} from './keep-program.js';
+import {addPrefetchCommands} from './prefetch-program.js';
 import {checkHelp, configHelp, exampleHelp, generalHelp, serveHelp, showHelp} from './program-help.js';
 import {addPublishCommands, type PublishActions} from './publish-program.js';
+import {addSeeCommands} from './see-program.js';
 import {userCommands} from './user-commands.js';
 
 /** What each command does, with the request for its configuration already made. Resolves with the exit code. */
@@ -34,9 +39,26 @@ interface Options {
 /** Runs what `argv` says. Rejects with whatever the action throws. */
 export async function runProgram(argv: readonly string[], actions: Actions, io: CliIo): Promise<number> {
 	let code: number = exitCodes.ok;
+	const program = createProgram(actions, io, exitCode => {
+		code = exitCode;
+	});
+	try {
+		await program.parseAsync(argv, {from: 'user'});
+	} catch (error) {
+		if (!(error instanceof CommanderError)) {
+			throw error;
+		}
+		// Help that was asked for is no failure; help instead of a missing command is.
+		return error.exitCode === 0 ? exitCodes.ok : exitCodes.usage;
+	}
+	return code;
+}
+
+/** Every command that there is. `done` is told what the one that is run ends with. */
+export function createProgram(actions: Actions, io: CliIo, done: (exitCode: number) => void): Command {
 	const act = (action: (request: ConfigRequest) => Promise<number> | number) => {
 		return async (options: Options): Promise<void> => {
-			code = await action(requestFrom(options, io));
+			done(await action(requestFrom(options, io)));
 		};
 	};
 
@@ -55,14 +77,20 @@ export async function runProgram(argv: readonly string[], actions: Actions, io: 
 		})
 		.addHelpText('after', generalHelp);
 
+	program.commandsGroup('Running it:');
 	withConfiguration(program.command('serve'))
 		.description('Run the mirror until it is told to stop.')
 		.addHelpText('after', serveHelp)
 		.action(act(request => actions.serve(request)));
 
-	addPublishCommands(program, actions, io, exitCode => {
-		code = exitCode;
-	});
+	program.commandsGroup('Seeing how it fares:');
+	addSeeCommands(program, io, done);
+	program.commandsGroup('What is kept, and what is offered:');
+	addPrefetchCommands(program, io, done);
+	addKeepCommands(program, io, done);
+	program.commandsGroup('Publishing:');
+	addPublishCommands(program, actions, io, done);
+	program.commandsGroup('Setting up:');
 	userCommands(program, io);
 
 	const config = program
@@ -84,16 +112,9 @@ export async function runProgram(argv: readonly string[], actions: Actions, io: 
 		.addHelpText('after', exampleHelp)
 		.action(act(() => actions.configExample()));
 
-	try {
-		await program.parseAsync(argv, {from: 'user'});
-	} catch (error) {
-		if (!(error instanceof CommanderError)) {
-			throw error;
-		}
-		// Help that was asked for is no failure; help instead of a missing command is.
-		return error.exitCode === 0 ? exitCodes.ok : exitCodes.usage;
-	}
-	return code;
+	addCompletionCommand(program, io, done);
+	// Only here, where there are many: what stands behind each is in its own help.
+	return program.configureHelp({subcommandTerm: command => command.name()});
 }
 
 function withConfiguration(command: Command): Command {

@@ -38,7 +38,7 @@ export function showProgress({io, clock, quiet, label}: ProgressOptions): Progre
 const windowMs = 10_000;
 
 /** Bytes per second, lately. */
-class Rate {
+export class Rate {
 	readonly #clock: Clock;
 	#samples: {readonly at: number; readonly done: number}[] = [];
 
@@ -73,7 +73,7 @@ class Rate {
 	}
 }
 
-function standing(done: number, total: number | undefined, rate: number | undefined): string {
+export function standing(done: number, total: number | undefined, rate: number | undefined): string {
 	const amount = total === undefined ? humanBytes(done) : `${humanBytes(done)} of ${humanBytes(total)}`;
 	const speed = rate === undefined ? '' : `, ${humanBytes(rate)}/s`;
 	const left =
@@ -145,15 +145,30 @@ class Bar implements Progress {
 		if (this.#total === undefined) {
 			return `${this.#label}  ${rest}`;
 		}
-		const width = Math.min(30, (this.#io.stderr.columns ?? 80) - this.#label.length - rest.length - 12);
-		const filled = Math.round(Math.max(0, width) * progress);
-		const bar = width < 5 ? '' : `[${'='.repeat(filled)}${' '.repeat(width - filled)}] `;
-		return `${this.#label}  ${bar}${Math.floor(progress * 100)}%  ${rest}`;
+		return barText({label: this.#label, progress, rest, columns: this.#io.stderr.columns ?? 80});
 	}
 }
 
+/** A bar as wide as there is room for it; none where there is none. */
+export function barText({
+	label,
+	progress,
+	rest,
+	columns,
+}: {
+	readonly label: string;
+	readonly progress: number;
+	readonly rest: string;
+	readonly columns: number;
+}): string {
+	const width = Math.min(30, columns - label.length - rest.length - 12);
+	const filled = Math.round(Math.max(0, width) * progress);
+	const bar = width < 5 ? '' : `[${'='.repeat(filled)}${' '.repeat(width - filled)}] `;
+	return `${label}  ${bar}${Math.floor(progress * 100)}%  ${rest}`;
+}
+
 /** As cli-progress wants it. */
-function terminal({stderr}: CliIo): Writable {
+export function terminal({stderr}: CliIo): Writable {
 	const stream = new Writable({
 		decodeStrings: false,
 		write(text: string, _encoding, done) {
@@ -165,7 +180,7 @@ function terminal({stderr}: CliIo): Writable {
 }
 
 /** How often a log hears of it. */
-const lineMs = 30_000;
+export const lineMs = 30_000;
 
 class Lines implements Progress {
 	readonly #io: CliIo;

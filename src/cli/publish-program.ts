@@ -4,17 +4,15 @@
  * `program.ts` hangs them below its own. The help texts are in `publish-help.ts`, what the commands do is loaded when
  * one is run.
  */
-import {InvalidArgumentError, Option, type Command} from 'commander';
-import type {ConfigRequest} from '../config.js';
-import {UnitError, parseDuration} from '../config/units.js';
+import {Option, type Command} from 'commander';
 import type {Compression} from '../image/manifest.js';
 import type {AdoptOptions} from './adopt.js';
+import {placeOf, readDuration, several, withServer, type Place} from './common-flags.js';
 import type {ImageFlags} from './image-flags.js';
 import type {CliIo} from './io.js';
 import type {LintOptions, ManifestOptions} from './manifest-commands.js';
 import {adoptHelp, importImageHelp, lintHelp, manifestHelp, publishHelp} from './publish-help.js';
 import type {PublishOptions} from './publish.js';
-import type {Whereabouts} from './reach.js';
 import {shellWords} from './shell-words.js';
 import {commandLineError} from './target.js';
 
@@ -24,12 +22,6 @@ export interface PublishActions {
 	writeManifest(options: ManifestOptions): Promise<number>;
 	lint(options: LintOptions): Promise<number>;
 	adopt(options: AdoptOptions): Promise<number>;
-}
-
-interface Place {
-	readonly url?: string;
-	readonly config?: string;
-	readonly data?: string;
 }
 
 interface Sending extends Place {
@@ -146,13 +138,6 @@ export function addPublishCommands(
 		);
 }
 
-function withServer(command: Command): Command {
-	return command
-		.option('-u, --url <url>', 'the server, http://USER:PASSWORD@HOST or unix:PATH (IMGMIRROR_URL)')
-		.option('-c, --config <file>', 'the configuration of the server of this machine (IMGMIRROR_CONFIG)')
-		.option('-d, --data <directory>', 'the data directory of the server of this machine (IMGMIRROR_DATA)');
-}
-
 function withSending(command: Command): Command {
 	return command
 		.option('-C, --channel <name>', 'the channel of the server to publish to')
@@ -167,7 +152,6 @@ function withSending(command: Command): Command {
 }
 
 function withImage(command: Command): Command {
-	const several = (value: string, before: readonly string[] = []): readonly string[] => [...before, value];
 	return command
 		.option('--name <name>', 'of the image')
 		.option('--version <version>', 'of the image')
@@ -190,16 +174,6 @@ function withImage(command: Command): Command {
 				'xz',
 			]),
 		);
-}
-
-function placeOf({url, config, data}: Place, io: CliIo): Whereabouts {
-	const request: ConfigRequest = {
-		file: config,
-		env: io.env,
-		flags: data === undefined ? {} : {data},
-		directory: io.directory,
-	};
-	return {url, config: request};
 }
 
 function sendingOf(
@@ -237,12 +211,4 @@ function wordsOfSsh({env}: CliIo): readonly string[] {
 	const at = words.findIndex(word => /(?:^|\/)import-image$/.test(word));
 	const rest = at === -1 ? [] : words.slice(at + 1);
 	return rest[0] === '--' ? rest.slice(1) : rest;
-}
-
-function readDuration(text: string): number {
-	try {
-		return parseDuration(text);
-	} catch (error) {
-		throw error instanceof UnitError ? new InvalidArgumentError(`${error.message}.`) : error;
-	}
 }

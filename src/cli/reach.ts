@@ -10,6 +10,7 @@ import {MessageChannel} from 'node:worker_threads';
 import {readConfig, type Config, type ConfigRequest} from '../config.js';
 import {UsageError} from '../errors.js';
 import {systemClock} from '../host.js';
+import {NotRunningError} from './client-errors.js';
 import {Client} from './client.js';
 import type {Assemble, CliIo, Control} from './io.js';
 import {commandLineError, parseTarget, socketTarget, type Target} from './target.js';
@@ -20,12 +21,16 @@ export interface Whereabouts {
 	readonly config: ConfigRequest;
 	/** It has to be on this machine, so the variable does not count. */
 	readonly onlyHere?: boolean;
+	/** A server that runs is what it is about: none is started. */
+	readonly onlyRunning?: boolean;
 }
 
 export interface Server {
 	readonly client: Client;
 	/** The same server has the same name the next time, however it is reached then. */
 	readonly name: string;
+	/** None ran: this one is for the command, and ends with it. */
+	readonly startedHere: boolean;
 }
 
 /** Throws ConfigError, UsageError, and whatever `use` throws. */
@@ -34,9 +39,9 @@ export async function withServer<T>(where: Whereabouts, io: CliIo, use: (server:
 	try {
 		const target = namedTarget(where, io);
 		if (target !== undefined) {
-			return await withClient(target, target.shown, io, use);
+			return await withClient(target, {name: target.shown, startedHere: false}, io, use);
 		}
-		return await withOwnServer(readConfig(where.config), io, use);
+		return await withOwnServer(readConfig(where.config), {io, onlyRunning: where.onlyRunning ?? false}, use);
 	} finally {
 		awake();
 	}
@@ -59,7 +64,11 @@ export function namedTarget({url, config, onlyHere = false}: Whereabouts, io: Cl
 }
 
 /** The server of the data directory, whether it runs or not. */
-async function withOwnServer<T>(config: Config, io: CliIo, use: (server: Server) => Promise<T>): Promise<T> {
+async function withOwnServer<T>(
+	config: Config,
+	{io, onlyRunning}: {readonly io: CliIo; readonly onlyRunning: boolean},
+	use: (server: Server) => Promise<T>,
+): Promise<T> {
 	const {data} = config;
 	const folder = await stat(data).catch(() => undefined);
 	if (folder?.isDirectory() !== true) {
@@ -75,10 +84,13 @@ async function withOwnServer<T>(config: Config, io: CliIo, use: (server: Server)
 	}
 	const control = io.control ?? (await import('../assemble-control.js'));
 	const name = `data:${data}`;
-	const running = async (): Promise<T> =>
-		withClient(socketTarget(await control.controlSocket(data), ''), name, io, use);
+	const running = async (startedHere: boolean): Promise<T> =>
+		withClient(socketTarget(await control.controlSocket(data), ''), {name, startedHere}, io, use);
 	if (await control.isRunning(data)) {
-		return running();
+		return running(false);
+	}
+	if (onlyRunning) {
+		throw new NotRunningError(`no server runs on ${data}`);
 	}
 	if (folder.uid !== userInfo().uid) {
 		// Root may write there, but the server could not write to what root has made.
@@ -86,10 +98,10 @@ async function withOwnServer<T>(config: Config, io: CliIo, use: (server: Server)
 	}
 	const stop = await startPrivately(config, control, io);
 	if (stop === undefined) {
-		return running();
+		return running(false);
 	}
 	try {
-		return await running();
+		return await running(true);
 	} finally {
 		await stop();
 	}
@@ -120,10 +132,15 @@ async function startPrivately(config: Config, control: Control, io: CliIo): Prom
 	}
 }
 
-async function withClient<T>(target: Target, name: string, io: CliIo, use: (server: Server) => Promise<T>): Promise<T> {
+async function withClient<T>(
+	target: Target,
+	about: Omit<Server, 'client'>,
+	io: CliIo,
+	use: (server: Server) => Promise<T>,
+): Promise<T> {
 	const client = new Client({target, clock: io.clock ?? systemClock, version: io.version});
 	try {
-		return await use({client, name});
+		return await use({client, ...about});
 	} finally {
 		client.close();
 	}

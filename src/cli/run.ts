@@ -10,6 +10,7 @@ import {configCheck, configExample, configShow} from './config-commands.js';
 import {exitCodes} from './exit-codes.js';
 import type {CliIo} from './io.js';
 import {runProgram} from './program.js';
+import {printable} from './words.js';
 
 export async function runCli(argv: readonly string[], io: CliIo): Promise<number> {
 	try {
@@ -48,11 +49,17 @@ export async function runCli(argv: readonly string[], io: CliIo): Promise<number
 			return exitCodes.usage;
 		}
 		if (error instanceof InterruptedError) {
-			io.stderr.write(`imgmirror: ${error.message}\n`);
+			// Whoever ends what would go on for ever knows that it has ended.
+			io.stderr.write(error.message === '' ? '' : `imgmirror: ${error.message}\n`);
 			return exitCodes.interrupted;
 		}
 		const text = error instanceof MirrorError || !(error instanceof Error) ? describe(error) : error.stack;
-		io.stderr.write(`imgmirror: ${text ?? describe(error)}\n`);
+		io.stderr.write(`imgmirror: ${harmless(text ?? describe(error))}\n`);
 		return exitCodes.failure;
 	}
+}
+
+/** What a server says of a failure must not take hold of the terminal. Several lines are several lines. */
+function harmless(text: string): string {
+	return text.split('\n').map(printable).join('\n');
 }

@@ -125,7 +125,7 @@ test('adopt says what the server refuses, before and in between', async t => {
 	t.is(refused.io.out, '', 'no table of nothing');
 	const odd = await bench(t, [7]);
 	t.is(await odd.run('/old'), 1);
-	t.regex(odd.io.err, /is not an adoption's progress/);
+	t.regex(odd.io.err, /is not what this command asked for/);
 });
 
 test('adopt works on this machine only', async t => {

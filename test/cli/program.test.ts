@@ -1,6 +1,8 @@
 import {writeFileSync} from 'node:fs';
 import {join} from 'node:path';
 import test from 'ava';
+import {nodesOf, treeOf} from '../../src/cli/command-tree.js';
+import {createProgram, type Actions} from '../../src/cli/program.js';
 import {runCli} from '../../src/cli/run.js';
 import {tempDir} from '../helpers/temp-dir.js';
 import {FakeIo} from './fake-io.js';
@@ -24,6 +26,10 @@ for (const argv of [['--help'], ['help'], ['-h']]) {
 		for (const part of [
 			'Usage: imgmirror',
 			'serve',
+			'status',
+			'images',
+			'prefetch',
+			'evict',
 			'publish',
 			'adopt',
 			'lint',
@@ -37,21 +43,24 @@ for (const argv of [['--help'], ['help'], ['-h']]) {
 	});
 }
 
-for (const command of [
-	...[['serve'], ['publish'], ['import-image'], ['adopt'], ['manifest'], ['lint'], ['user']],
-	...[['config'], ['config', 'check'], ['config', 'show'], ['config', 'example']],
-]) {
+const refusing = new Proxy({}, {get: () => () => Promise.reject(new Error('nothing is to be run'))}) as Actions;
+const commands = nodesOf(treeOf(createProgram(refusing, new FakeIo(), () => undefined)))
+	.map(({path}) => path)
+	.filter(path => path.length > 0 && path.at(-1) !== 'help');
+
+test('all commands are known to this test', t => {
+	t.true(commands.length > 40);
+	t.true(commands.some(path => path.join(' ') === 'prefetch rules'));
+});
+
+for (const command of commands) {
 	test(`help for "${command.join(' ')}" has examples and exit codes`, async t => {
 		const {code, out} = await run(...command, '--help');
 		t.is(code, 0);
 		t.regex(out, /Examples?:\n/);
 		t.regex(out, /Exit codes:\n/);
 		t.true(out.split('\n').every(line => line.length <= 100));
-		if (command.length === 1) {
-			t.is((await run('help', ...command)).out, out);
-		} else {
-			t.is((await run(...command.slice(0, 1), 'help', ...command.slice(1))).out, out);
-		}
+		t.is((await run(...command.slice(0, -1), 'help', ...command.slice(-1))).out, out);
 	});
 }
 
