@@ -5,22 +5,26 @@
  * What one source said is `source-list.ts`, what all of them make together `merge.ts`, an image by its uuid
  * `finder.ts`. Nothing here opens a file or knows HTTP.
  */
-import {NotFoundError, SourceUnavailableError, StoppingError, describe} from '../errors.js';
+import {NotFoundError, SourceUnavailableError, StoppingError, asError, describe} from '../errors.js';
 import type {Host} from '../host.js';
-import {isActive, type Manifest, type Uuid} from '../image/manifest.js';
+import type {Manifest, Uuid} from '../image/manifest.js';
 import {runImageQuery, type ImageQuery} from '../image/query.js';
 import type {Ask} from '../sources/source.js';
 import type {CatalogSource} from './catalog-source.js';
-import {ConflictLog} from './conflict-log.js';
 import {Finder, type FoundManifest} from './finder.js';
 import {firstLists} from './first-lists.js';
-import type {HeldImage} from './known.js';
+import {HoldVerbs} from './hold-verbs.js';
+import {Holds} from './holds.js';
 import {Listings, type ListBytes} from './listing.js';
 import type {Memory} from './memory.js';
-import {mergeLocal, type LocalImages} from './local-images.js';
-import {merge, nothingMerged, type Merged, type MergeSource} from './merge.js';
+import type {LocalImages} from './local-images.js';
+import {MergedList} from './merged-list.js';
+import {News} from './news.js';
+import {Offers} from './offers.js';
+import type {CatalogOptions, HeldImages, RefreshOutcome, Snapshot} from './options.js';
+import {Overview, type HeldBackImage, type KnownImage} from './overview.js';
 import {SourceList} from './source-list.js';
-import {catalogStatus, type CatalogStatus} from './status.js';
+import {catalogStatus, removeGauges, updateGauges, type CatalogStatus} from './status.js';
 import {suppliersFor, type Supplier} from './suppliers.js';
 import {untilAborted} from './waiting.js';
 
@@ -29,48 +33,13 @@ export type {HeldImage} from './known.js';
 export type {LocalImages} from './local-images.js';
 export type {ListBytes} from './listing.js';
 export type {Conflict} from './merge.js';
-export type {CatalogSource} from './catalog-source.js';
+export type {CatalogSource, HoldRule} from './catalog-source.js';
+export type {HoldsFile, OperatorHold} from './holds.js';
+export type {HoldReason} from './offers.js';
+export type {CatalogOptions, HeldImages, RefreshOutcome, Snapshot} from './options.js';
+export type {HeldBackImage, KnownImage} from './overview.js';
 export type {CatalogStatus, SourceStatus} from './status.js';
 export type {Supplier} from './suppliers.js';
-
-/** Images whose files we hold on disk: what is left to say when the sources are away and the memory was deleted. */
-export interface HeldImages {
-	list(): Iterable<HeldImage>;
-	/** The operator wants what vanishes upstream dropped, and this has: its file may go. */
-	onDrop?(manifest: Manifest): void;
-}
-
-export interface Snapshot {
-	/** Another number for every other list. */
-	readonly version: number;
-	/** Sorted by `compareImages`. */
-	readonly images: readonly Manifest[];
-	readonly cache: 'hit' | 'stale' | 'miss';
-}
-
-export interface RefreshOutcome {
-	readonly source: string;
-	/** `undefined`: it went well. */
-	readonly problem: string | undefined;
-}
-
-export interface CatalogOptions {
-	readonly host: Host;
-	readonly memory: Memory;
-	/** In their order of precedence. */
-	readonly sources: readonly CatalogSource[];
-	readonly held: HeldImages;
-	/** Our own images: before those of all sources. */
-	readonly local?: LocalImages;
-	/** What this mirror adds to `Ask.via`. */
-	readonly instanceId?: string;
-	/** How long a list that can be given already waits for sources that are asked for theirs for the first time. */
-	readonly firstListGraceMs?: number;
-	/** How long a source that has an image waits for a slower one that is before it. */
-	readonly findGraceMs?: number;
-	/** For the lists kept as bytes. */
-	readonly maxListBytes?: number;
-}
 
 export class Catalog {
 	readonly #host: Host;
@@ -81,14 +50,13 @@ export class Catalog {
 	readonly #finder: Finder;
 	readonly #listings: Listings;
 	#lists: readonly SourceList[];
-	#merged: Merged = nothingMerged;
-	#heldByUuid: ReadonlyMap<Uuid, HeldImage> = new Map();
-	/** The held images that are in the merged list for want of a source. */
-	#mergedOrphans: readonly HeldImage[] = [];
-	#version = 0;
-	#isDirty = false;
-	#merging: Promise<void> | undefined;
-	readonly #conflictLog: ConflictLog;
+	readonly #list: MergedList;
+	readonly #holds: Holds;
+	readonly #offers: Offers;
+	readonly #news: News;
+	readonly #overview: Overview;
+	/** What operators say about single images. */
+	readonly holds: HoldVerbs;
 	#reconfiguring: Promise<void> = Promise.resolve();
 	#stopped = false;
 
@@ -98,30 +66,75 @@ export class Catalog {
 		this.#held = options.held;
 		this.#local = options.local;
 		this.#firstListGraceMs = options.firstListGraceMs ?? 2000;
-		this.#conflictLog = new ConflictLog(options.host);
 		this.#listings = new Listings(options.maxListBytes === undefined ? {} : {maxBytes: options.maxListBytes});
+		const {host, local} = options;
+		const holds = new Holds({host, file: options.holds});
+		const offers = new Offers({
+			host,
+			holds,
+			owner: {
+				lookUp: uuid => this.#overview.manifest(uuid),
+				ruleOf: source => this.#lists.find(({name}) => name === source)?.entry.hold,
+				ripened: () => this.#list.changed(),
+			},
+		});
+		const news = new News({host, holds, offers});
+		[this.#holds, this.#offers, this.#news] = [holds, offers, news];
+		this.#list = new MergedList({host, held: options.held, local, offers, news, lists: () => this.#lists});
 		this.#lists = options.sources.map(entry => this.#listOf(entry));
 		this.#finder = new Finder({
 			host: options.host,
 			memory: options.memory,
 			owner: {
 				lists: () => this.#lists,
-				merged: () => this.#merged,
-				held: uuid => this.#heldByUuid.get(uuid),
+				merged: () => this.#list.merged,
+				held: uuid => this.#list.held(uuid),
+				isHeldBack: (manifest, source) => offers.isHeldBack(manifest, source),
+				isHeldByOperator: image => offers.heldByOperator(image) !== undefined,
+				seen: (list, uuid) => {
+					this.#list.touch();
+					news.found(list.name, uuid);
+				},
 				dropped: (list, manifest) => this.#dropped(list, manifest),
 			},
 			instanceId: options.instanceId ?? '',
 			graceMs: options.findGraceMs ?? 500,
 		});
+		this.holds = new HoldVerbs({
+			...{host, holds, offers, news},
+			owner: {
+				lookUp: uuid => this.#overview.manifest(uuid),
+				isHeldBack: uuid => this.#list.merged.heldBack.has(uuid),
+				show: () => this.localChanged(),
+				checkRunning: () => {
+					this.#checkRunning();
+				},
+			},
+		});
+		this.#overview = new Overview({
+			...{offers, local},
+			owner: {
+				merged: () => this.#list.merged,
+				lists: () => this.#lists,
+				version: () => this.#list.changes,
+				loose: (source, uuid) => options.memory.loose(source, uuid),
+				onDisk: uuid => this.#list.held(uuid),
+				manifestFrom: (list, uuid) => this.#finder.manifestFrom(list, uuid),
+				firstSeenMs: (source, uuid) => holds.firstSeen.ms(source, uuid),
+				heldByOperators: () => holds.held.keys(),
+			},
+		});
 	}
 
 	/** Resolves when everything remembered is there; only then is the first source asked, behind. */
 	async start(): Promise<void> {
+		await this.#holds.load();
+		this.#useSources();
 		// One after another, so that what several sources list alike becomes one object.
 		for (const list of this.#lists) {
 			await list.load();
 		}
-		this.#changed();
+		this.#list.changed();
 		await this.settled();
 		for (const list of this.#lists) {
 			list.start();
@@ -134,15 +147,17 @@ export class Catalog {
 		await this.#reconfiguring;
 		await Promise.all([this.#finder.stop(), ...this.#lists.map(list => list.stop())]);
 		await this.settled();
+		this.#offers.stop();
+		await this.#holds.stop();
 		await this.#memory.flush();
 	}
 
 	/** The list as it is, without waiting. */
 	snapshot(): Snapshot {
-		const {images} = this.#merged;
+		const {images} = this.#list.merged;
 		const known = this.#lists.filter(list => list.known);
 		const isStale = known.some(list => list.stale) || (known.length === 0 && this.#lists.length > 0);
-		return {version: this.#version, images, cache: isStale ? 'stale' : 'hit'};
+		return {version: this.#list.version, images, cache: isStale ? 'stale' : 'hit'};
 	}
 
 	/**
@@ -185,7 +200,42 @@ export class Catalog {
 		return {...bytes, cache};
 	}
 
-	/** Throws NotFoundError (nobody has it) or SourceUnavailableError (nobody can tell). */
+	/** Another number whenever something of `overview` or `known` may be other. */
+	get version(): number {
+		return this.#list.changes;
+	}
+
+	/** Every image in a list or held back from it, in the order of lists. The same array until something is other. */
+	overview(): readonly KnownImage[] {
+		return this.#overview.all();
+	}
+
+	/** An image as far as it is known without asking anybody, whether or not it is offered. */
+	known(uuid: Uuid): KnownImage | undefined {
+		return this.#overview.of(uuid);
+	}
+
+	/** Everything that is held back, and why, in the order of lists. */
+	heldImages(): readonly HeldBackImage[] {
+		return this.#overview.heldBack();
+	}
+
+	/** As `find`, and what is held back as well. */
+	async lookUp(uuid: Uuid, ask: Ask): Promise<KnownImage> {
+		const known = this.known(uuid);
+		if (known !== undefined) {
+			return known;
+		}
+		this.#checkRunning();
+		const problem = await this.#finder.findAny(uuid, ask).then(() => undefined, asError);
+		const found = this.known(uuid);
+		if (found === undefined) {
+			throw problem ?? new NotFoundError(`no source has image ${uuid}`);
+		}
+		return found;
+	}
+
+	/** Throws NotFoundError (nobody has it, or whoever has it holds it back) or SourceUnavailableError (nobody can tell). */
 	async find(uuid: Uuid, ask: Ask): Promise<FoundManifest> {
 		this.#checkRunning();
 		for (const list of this.#lists) {
@@ -201,7 +251,7 @@ export class Catalog {
 			resting: list.restingUntil !== undefined,
 			get: (uuid: Uuid) => this.#finder.manifestFrom(list, uuid),
 		}));
-		return suppliersFor(manifest, index, sources, this.#merged.twins);
+		return suppliersFor(manifest, index, sources, this.#list.merged.twins);
 	}
 
 	/** Asks now, whatever is fresh or failing. Throws NotFoundError for a name that is no source's. */
@@ -228,46 +278,32 @@ export class Catalog {
 
 	/** What we hold on disk is other than before. */
 	heldChanged(): void {
-		const held = [...this.#held.list()];
-		this.#heldByUuid = new Map(held.map(image => [image.manifest.uuid, image]));
-		const orphans = this.#orphans(held);
-		const isSame = ({manifest}: HeldImage, at: number): boolean => manifest === this.#mergedOrphans[at]?.manifest;
-		// Mostly it is a file of an image that some source lists, and the list stays as it is.
-		if (orphans.length !== this.#mergedOrphans.length || !orphans.every(isSame)) {
-			this.#changed();
-		}
+		this.#list.heldChanged();
 	}
 
 	/** Our own images are other than before. Resolves when lists show it. */
 	async localChanged(): Promise<void> {
-		this.#changed();
+		this.#list.changed();
 		await this.settled();
 	}
 
 	/** Resolves when everything that has happened is in the list. */
-	async settled(): Promise<void> {
-		while (this.#merging !== undefined) {
-			await this.#merging;
-		}
+	settled(): Promise<void> {
+		return this.#list.settled();
 	}
 
 	status(): CatalogStatus {
-		return catalogStatus(this.#lists, this.#merged, this.#host.clock.now());
+		return catalogStatus(
+			this.#lists,
+			this.#list.merged,
+			this.#host.clock.now(),
+			name => this.#offers.heldBackBy(name).length,
+		);
 	}
 
 	/** Sets what changes by itself; to be called when somebody looks. */
 	updateMetrics(): void {
-		const {metrics, clock} = this.#host;
-		for (const list of this.#lists) {
-			const labels = {source: list.name};
-			metrics.catalogImages.set(labels, list.known ? list.images.length : 0);
-			metrics.catalogSkipped.set(labels, list.end.skipped);
-			if (list.fetchedAt !== undefined) {
-				metrics.catalogAgeSeconds.set(labels, Math.max(0, clock.now() - list.fetchedAt) / 1000);
-			}
-		}
-		metrics.catalogMerged.set(this.#merged.images.length);
-		metrics.catalogConflicts.set(this.#merged.conflicts.length);
+		updateGauges(this.#host, this.#lists, this.#list.merged);
 	}
 
 	#listOf(entry: CatalogSource): SourceList {
@@ -276,8 +312,23 @@ export class Catalog {
 			host: this.#host,
 			memory: this.#memory,
 			owner: {
-				changed: () => this.#changed(),
+				changed: () => this.#list.changed(),
 				dropped: (list, manifest) => this.#dropped(list, manifest),
+				remembered: (source, list) => {
+					this.#news.remembered(source, list);
+				},
+				listed: (list, changes, besides) => {
+					const others = this.#lists.filter(other => other !== list && other.known);
+					const isElsewhere = (uuid: Uuid): boolean =>
+						this.#local?.get(uuid) !== undefined || others.some(other => other.get(uuid) !== undefined);
+					this.#news.listed(changes, besides, isElsewhere);
+					const isThere = (uuid: Uuid): boolean =>
+						besides.unwanted.has(uuid) || this.#finder.manifestFrom(list, uuid) !== undefined;
+					this.#news.sweep(list.name, isThere);
+				},
+				refreshed: (changes, how) => {
+					this.#news.refreshed(changes, how);
+				},
 				heldFrom: name => [...this.#held.list()].filter(({source}) => source === name),
 				shared: manifest => {
 					for (const list of this.#lists) {
@@ -313,15 +364,13 @@ export class Catalog {
 		}
 		await Promise.all(kept.map(([list, entry]) => list.replace(entry)));
 		this.#lists = lists;
+		this.#useSources();
 		for (const list of before.values()) {
 			await list.stop();
 			await this.#memory.forget(list.name);
-			const {catalogImages, catalogAgeSeconds, catalogSkipped} = this.#host.metrics;
-			for (const gauge of [catalogImages, catalogAgeSeconds, catalogSkipped]) {
-				gauge.remove({source: list.name});
-			}
+			removeGauges(this.#host, list.name);
 		}
-		this.#changed();
+		this.#list.changed();
 		await this.settled();
 		for (const list of fresh) {
 			list.start();
@@ -330,50 +379,11 @@ export class Catalog {
 
 	/** There is nothing to say yet. */
 	#isEmpty(): boolean {
-		return this.#merged.images.length === 0 && !this.#lists.some(list => list.known);
+		return this.#list.merged.images.length === 0 && !this.#lists.some(list => list.known);
 	}
 
-	#changed(): void {
-		this.#isDirty = true;
-		this.#merging ??= this.#merge().finally(() => {
-			this.#merging = undefined;
-			if (this.#isDirty) {
-				this.#changed();
-			}
-		});
-	}
-
-	async #merge(): Promise<void> {
-		// What changes in the same breath is merged once.
-		await Promise.resolve();
-		while (this.#isDirty) {
-			this.#isDirty = false;
-			const held = [...this.#held.list()];
-			const orphans = this.#orphans(held);
-			const before = this.#merged;
-			this.#mergedOrphans = orphans;
-			const sources = [...mergeLocal(this.#local), ...this.#lists.filter(list => list.known).map(mergeSource)];
-			const merged = await merge(sources, orphans, before);
-			this.#merged = merged;
-			this.#heldByUuid = new Map(held.map(image => [image.manifest.uuid, image]));
-			if (merged.images !== before.images) {
-				this.#version++;
-			}
-			this.#conflictLog.write(merged.conflicts);
-		}
-		this.updateMetrics();
-	}
-
-	/**
-	 * Held images that no source answers for. One whose source has a list is in it, or gone from it, or kept out of it:
-	 * the source's own list has already decided.
-	 */
-	#orphans(held: readonly HeldImage[]): readonly HeldImage[] {
-		const lists = new Map(this.#lists.map(list => [list.name, list]));
-		return held.filter(({manifest, source}) => {
-			const list = lists.get(source);
-			return isActive(manifest) && (list === undefined || (!list.known && list.entry.matches(manifest)));
-		});
+	#useSources(): void {
+		this.#holds.use(new Set(this.#lists.map(({name}) => name)));
 	}
 
 	#dropped(list: SourceList, manifest: Manifest): void {
@@ -395,8 +405,4 @@ export class Catalog {
 			throw new StoppingError('the catalog has stopped');
 		}
 	}
-}
-
-function mergeSource(list: SourceList): MergeSource {
-	return {name: list.name, images: list.images, hidden: list.hidden, get: uuid => list.get(uuid)};
 }

@@ -29,6 +29,12 @@ export interface FindOwner {
 	lists(): readonly SourceList[];
 	merged(): Merged;
 	held(uuid: Uuid): HeldImage | undefined;
+	/** Something stands in the way of offering it, as this source has it. */
+	isHeldBack(manifest: Manifest, source: string): boolean;
+	/** Itself, or an origin of it, by an operator: nobody offers it. */
+	isHeldByOperator(image: Pick<Manifest, 'uuid' | 'origin'>): boolean;
+	/** The image is known of this source, or is another than before. */
+	seen(list: SourceList, uuid: Uuid): void;
 	dropped(list: SourceList, manifest: Manifest): void;
 }
 
@@ -63,6 +69,24 @@ export class Finder {
 
 	/** Throws NotFoundError (nobody has it) or SourceUnavailableError (nobody can tell). */
 	async find(uuid: Uuid, ask: Ask): Promise<FoundManifest> {
+		const found = this.#owner.isHeldByOperator({uuid, origin: undefined}) ? undefined : await this.findAny(uuid, ask);
+		// Looked at again: an operator may have said so while the sources were asked, and of an origin of it.
+		if (found === undefined || this.#owner.isHeldByOperator(found.manifest)) {
+			throw new NotFoundError(`no source has image ${uuid}`);
+		}
+		return found;
+	}
+
+	/** Not offered because of a hold or a rule, and nobody needs it: the origin of what is offered is offered. */
+	isHeldBack(manifest: Manifest, source: string): boolean {
+		return (
+			this.#owner.isHeldBack(manifest, source) &&
+			(this.#owner.isHeldByOperator(manifest) || !this.#isNeeded(manifest.uuid, new Set()))
+		);
+	}
+
+	/** As `find`, but for what operators hold. */
+	async findAny(uuid: Uuid, ask: Ask): Promise<FoundManifest> {
 		const known = this.#known(uuid, ask);
 		if (known !== undefined) {
 			return known;
@@ -114,10 +138,17 @@ export class Finder {
 		if (listed !== undefined) {
 			return {...listed, cache: this.#cacheOf(listed.source)};
 		}
+		const heldBack = merged.heldBack.get(uuid);
+		if (heldBack !== undefined && !this.isHeldBack(heldBack.manifest, heldBack.source)) {
+			return {...heldBack, cache: this.#cacheOf(heldBack.source)};
+		}
 		for (const list of this.#owner.lists()) {
 			const loose = this.#memory.loose(list.name, uuid);
 			const ageMs = loose === undefined ? 0 : this.#host.clock.now() - loose.fetchedAt;
 			if (loose === undefined || !this.#isWanted(list, loose.manifest) || ageMs > list.entry.keepForMs) {
+				continue;
+			}
+			if (this.isHeldBack(loose.manifest, list.name)) {
 				continue;
 			}
 			const isFresh = ageMs >= 0 && ageMs < list.entry.imageTtlMs;
@@ -143,7 +174,7 @@ export class Finder {
 	/** An image whose file we hold, unless its source is known to be rid of it or was told not to give it. */
 	#held(uuid: Uuid): {manifest: Manifest; source: string} | undefined {
 		const held = this.#owner.held(uuid);
-		if (held === undefined) {
+		if (held === undefined || this.isHeldBack(held.manifest, held.source)) {
 			return undefined;
 		}
 		const list = this.#owner.lists().find(({name}) => name === held.source);
@@ -222,7 +253,9 @@ export class Finder {
 	/** Never rejects. */
 	async #askOne(list: SourceList, uuid: Uuid, ask: Ask): Promise<Answer> {
 		const denied = this.#isDenied(list, uuid);
-		if (denied !== undefined && denied !== 'broken') {
+		const listed = list.known ? list.get(uuid) : undefined;
+		const isHeldBack = listed !== undefined && this.isHeldBack(listed, list.name);
+		if (isHeldBack || (denied !== undefined && denied !== 'broken')) {
 			return {kind: 'absent'};
 		}
 		const unknown = (problem: string): Answer => ({kind: 'unknown', source: list.name, problem});
@@ -274,7 +307,14 @@ export class Finder {
 		}
 		const same = before?.manifest.text === manifest.text ? before.manifest : manifest;
 		this.#memory.setLoose(list.name, {manifest: same, fetchedAt, vanishedAt: undefined});
-		return {kind: 'found', manifest: same, source: list.name};
+		if (same !== before?.manifest) {
+			this.#owner.seen(list, uuid);
+		}
+		return this.#offered(list, same);
+	}
+
+	#offered(list: SourceList, manifest: Manifest): Answer {
+		return this.isHeldBack(manifest, list.name) ? {kind: 'absent'} : {kind: 'found', manifest, source: list.name};
 	}
 
 	/** A loose image that its source has no more: the same choice as for listed ones, and nothing left to confirm. */
@@ -287,7 +327,7 @@ export class Finder {
 		}
 		const fetchedAt = this.#host.clock.now();
 		this.#memory.setLoose(list.name, {manifest, fetchedAt, vanishedAt: before.vanishedAt ?? fetchedAt});
-		return {kind: 'found', manifest, source: list.name};
+		return this.#offered(list, manifest);
 	}
 
 	/** Why the source need not be asked. */
@@ -307,11 +347,32 @@ export class Finder {
 	}
 
 	#isOrigin(uuid: Uuid): boolean {
-		if (this.#owner.merged().origins.has(uuid)) {
+		const {origins, heldBackOrigins} = this.#owner.merged();
+		if (origins.has(uuid) || heldBackOrigins.has(uuid)) {
 			return true;
 		}
 		for (const {manifest} of this.#memory.looseImages()) {
 			if (manifest.origin === uuid) {
+				return true;
+			}
+		}
+		return false;
+	}
+
+	/** It is the origin of an image that is offered, or of such an origin. */
+	#isNeeded(uuid: Uuid, seen: Set<Uuid>): boolean {
+		const {origins, heldBackOrigins, heldBack} = this.#owner.merged();
+		if (origins.has(uuid)) {
+			return true;
+		}
+		seen.add(uuid);
+		const isNeededBy = (child: Manifest): boolean =>
+			child.origin === uuid && !seen.has(child.uuid) && this.#isNeeded(child.uuid, seen);
+		if (heldBackOrigins.has(uuid) && [...heldBack.values()].some(({manifest}) => isNeededBy(manifest))) {
+			return true;
+		}
+		for (const {manifest, source} of this.#memory.looseImages()) {
+			if (manifest.origin === uuid && (!this.#owner.isHeldBack(manifest, source) || isNeededBy(manifest))) {
 				return true;
 			}
 		}

@@ -15,8 +15,15 @@ export interface MergeSource {
 	readonly images: readonly Manifest[];
 	/** Known, but in no list. */
 	readonly hidden: readonly Manifest[];
-	/** Of either. */
+	/** Known, and not offered: see `offers.ts`. */
+	readonly heldBack?: readonly Manifest[];
+	/** Of any of these. */
 	readonly get: (uuid: Uuid) => Manifest | undefined;
+}
+
+/** An image whose file we hold and that no source answers for. */
+export interface MergeOrphan extends HeldImage {
+	readonly heldBack?: boolean;
 }
 
 export interface MergedImage {
@@ -38,9 +45,13 @@ export interface Merged {
 	readonly images: readonly Manifest[];
 	readonly byUuid: ReadonlyMap<Uuid, MergedImage>;
 	readonly hidden: ReadonlyMap<Uuid, MergedImage>;
+	/** Held back by the first source that has it, and offered by none. */
+	readonly heldBack: ReadonlyMap<Uuid, MergedImage>;
 	readonly conflicts: readonly Conflict[];
-	/** Whatever is the origin of an image known here. */
+	/** Whatever is the origin of an image that is offered. */
 	readonly origins: ReadonlySet<Uuid>;
+	/** Of one that is held back. */
+	readonly heldBackOrigins: ReadonlySet<Uuid>;
 	/** Files that several images have: by sha1, those images. */
 	readonly twins: ReadonlyMap<Sha1, ReadonlySet<Uuid>>;
 }
@@ -49,22 +60,26 @@ export const nothingMerged: Merged = {
 	images: [],
 	byUuid: new Map(),
 	hidden: new Map(),
+	heldBack: new Map(),
 	conflicts: [],
 	origins: new Set(),
+	heldBackOrigins: new Set(),
 	twins: new Map(),
 };
 
 /** `held`: listed where no source has the image. `before`: the last result, for what stays the same. */
 export async function merge(
 	sources: readonly MergeSource[],
-	held: readonly HeldImage[] = [],
+	held: readonly MergeOrphan[] = [],
 	before: Merged = nothingMerged,
 ): Promise<Merged> {
 	const slices = new Slices();
 	const byUuid = new Map<Uuid, MergedImage>();
 	const hidden = new Map<Uuid, MergedImage>();
+	const heldBack = new Map<Uuid, MergedImage>();
 	const disputed = new Set<Uuid>();
 	const origins = new Set<Uuid>();
+	const heldBackOrigins = new Set<Uuid>();
 	const files = new FileOwners();
 	let images: readonly Manifest[] = [];
 
@@ -94,11 +109,23 @@ export async function merge(
 				hidden.set(manifest.uuid, {manifest, source: source.name});
 			}
 		}
+		for (const manifest of source.heldBack ?? []) {
+			if (slices.over) {
+				await slices.next();
+			}
+			// Its file may be another image's, too.
+			files.add(manifest);
+			holdBack(manifest, source.name);
+		}
 		images = await interleave(images, won, slices);
 	}
 
 	const extra: Manifest[] = [];
-	for (const {manifest, source} of held) {
+	for (const {manifest, source, heldBack: isHeldBack = false} of held) {
+		if (isHeldBack) {
+			holdBack(manifest, source);
+			continue;
+		}
 		if (manifest.origin !== undefined) {
 			origins.add(manifest.origin);
 		}
@@ -108,15 +135,31 @@ export async function merge(
 		}
 	}
 	images = await interleave(images, extra.sort(compareImages), slices);
+	for (const uuid of heldBack.keys()) {
+		if (byUuid.has(uuid)) {
+			heldBack.delete(uuid);
+		}
+	}
 
 	return {
 		images: isSame(images, before.images) ? before.images : images,
 		byUuid,
 		hidden,
+		heldBack,
 		conflicts: [...disputed].map(uuid => conflictOf(uuid, sources)),
 		origins,
+		heldBackOrigins,
 		twins: files.shared,
 	};
+
+	function holdBack(manifest: Manifest, source: string): void {
+		if (manifest.origin !== undefined) {
+			heldBackOrigins.add(manifest.origin);
+		}
+		if (!heldBack.has(manifest.uuid)) {
+			heldBack.set(manifest.uuid, {manifest, source});
+		}
+	}
 }
 
 /** Both say what the file is, and it is not the same. */

@@ -62,11 +62,11 @@ export async function readList(options: {
 export async function compareLists(
 	before: ReadonlyMap<Uuid, Manifest>,
 	after: ReadonlyMap<Uuid, Manifest>,
-): Promise<{added: Manifest[]; changed: number; removed: Manifest[]}> {
+): Promise<{added: Manifest[]; changed: Manifest[]; removed: Manifest[]}> {
 	const slices = new Slices();
 	const added: Manifest[] = [];
 	const removed: Manifest[] = [];
-	let changed = 0;
+	const changed: Manifest[] = [];
 	for (const [uuid, manifest] of after) {
 		if (slices.over) {
 			await slices.next();
@@ -75,7 +75,7 @@ export async function compareLists(
 		if (known === undefined) {
 			added.push(manifest);
 		} else if (known !== manifest) {
-			changed++;
+			changed.push(manifest);
 		}
 	}
 	for (const [uuid, manifest] of before) {

@@ -14,6 +14,7 @@ import type {CatalogSource} from './catalog-source.js';
 import {GoneImages} from './gone-images.js';
 import type {HeldImage, KnownList} from './known.js';
 import type {Memory} from './memory.js';
+import type {KnownBesides, ListChanges, RefreshedHow} from './news.js';
 import {compareLists, readList, type ReadList} from './read-list.js';
 import {Saver} from './saver.js';
 import {Slices} from './slices.js';
@@ -31,6 +32,10 @@ export interface ListOwner {
 	heldFrom(source: string): Iterable<HeldImage>;
 	/** The same manifest as an object that is there already, if there is one. */
 	shared(manifest: Manifest): Manifest;
+	remembered(source: string, list: KnownList): void;
+	/** A list was read to its end, and is the one that counts. */
+	listed(list: SourceList, changes: ListChanges, besides: KnownBesides): void;
+	refreshed(changes: ListChanges, how: RefreshedHow): void;
 }
 
 /** A list is not asked for more often than this, whatever the configuration says. */
@@ -146,6 +151,11 @@ export class SourceList {
 		return this.#listed.get(uuid) ?? this.#gone.get(uuid)?.manifest;
 	}
 
+	/** Not in the list any more, and known all the same. */
+	isGone(uuid: Uuid): boolean {
+		return !this.#listed.has(uuid) && this.#gone.get(uuid) !== undefined;
+	}
+
 	/** Brings back what is remembered. To be called once, first. */
 	async load(): Promise<void> {
 		const {keepForMs, vanished, matches} = this.#entry;
@@ -170,6 +180,7 @@ export class SourceList {
 			this.#listed = listed;
 			this.#gone.load(list.gone, vanished);
 			this.#publish();
+			this.#owner.remembered(this.name, list);
 			this.#host.log.info(
 				{source: this.name},
 				`source ${this.name}: remembered a list of ${this.#images.length} images, ${inWords(now - this.#fetchedAt)} old`,
@@ -286,10 +297,8 @@ export class SourceList {
 				signal,
 			});
 			const changes = await this.#take(read, signal);
-			const summary =
-				`source ${this.name}: list of ${this.#listed.size} images, ${changes.summary}` +
-				`${read.end.skipped} skipped, in ${clock.now() - startedAt} ms`;
-			log[changes.any ? 'info' : 'debug']({source: this.name}, summary);
+			const wasFailing = this.#lastError !== undefined;
+			this.#owner.refreshed(changes, {wasFailing, skipped: read.end.skipped, ms: clock.now() - startedAt});
 			this.#availability.listSucceeded();
 			this.#lastError = undefined;
 			this.#saver.save(changes.any);
@@ -312,10 +321,12 @@ export class SourceList {
 		}
 	}
 
-	async #take({listed, unwanted, end}: ReadList, signal: AbortSignal): Promise<{any: boolean; summary: string}> {
+	async #take({listed, unwanted, end}: ReadList, signal: AbortSignal): Promise<ListChanges> {
 		const {added, changed, removed} = await compareLists(this.#listed, listed);
 		signal.throwIfAborted();
 		const now = this.#host.clock.now();
+		const isFirst = this.#fetchedAt === undefined;
+		const returned = new Set(added.map(({uuid}) => uuid).filter(uuid => this.#gone.get(uuid) !== undefined));
 		this.#listed = listed;
 		for (const manifest of added) {
 			const {uuid} = manifest;
@@ -332,7 +343,8 @@ export class SourceList {
 		for (const uuid of unwanted) {
 			this.#gone.delete(uuid);
 		}
-		const adopted = this.#gone.adopt(this.#owner.heldFrom(this.name), now);
+		const held = [...this.#owner.heldFrom(this.name)];
+		const adopted = this.#gone.adopt(held, now);
 		for (const {source, manifest} of [...this.#memory.looseImages()]) {
 			if (source === this.name && listed.has(manifest.uuid)) {
 				this.#memory.deleteLoose(source, manifest.uuid);
@@ -340,10 +352,10 @@ export class SourceList {
 		}
 		this.#fetchedAt = now;
 		this.#end = end;
-		return {
-			any: !this.#wasKnown || added.length + changed + removed.length + adopted > 0,
-			summary: `+${added.length} -${removed.length} ~${changed}, `,
-		};
+		const any = !this.#wasKnown || added.length + changed.length + removed.length + adopted > 0;
+		const changes = {source: this.name, isFirst, any, images: listed.size, added, returned, changed, removed};
+		this.#owner.listed(this, changes, {unwanted, held});
+		return changes;
 	}
 
 	#publish(): void {

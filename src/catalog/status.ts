@@ -1,6 +1,7 @@
 /**
  * The catalog as an operator wants to see it: plain data, made when somebody looks.
  */
+import type {Host} from '../host.js';
 import type {SourceKind} from '../sources/source.js';
 import type {Conflict, Merged} from './merge.js';
 import type {SourceList} from './source-list.js';
@@ -8,8 +9,10 @@ import type {SourceList} from './source-list.js';
 export interface SourceStatus {
 	readonly name: string;
 	readonly kind: SourceKind | undefined;
-	/** In our list because of this source. */
+	/** In its list, or gone from it and kept. */
 	readonly images: number;
+	/** In its list, and not offered by it: too young, not released, or held by an operator. */
+	readonly held: number;
 	readonly fetchedAt: string | undefined;
 	readonly ageMs: number | undefined;
 	readonly fresh: boolean;
@@ -34,7 +37,12 @@ export interface CatalogStatus {
 
 const shownConflicts = 100;
 
-export function catalogStatus(lists: readonly SourceList[], merged: Merged, now: number): CatalogStatus {
+export function catalogStatus(
+	lists: readonly SourceList[],
+	merged: Merged,
+	now: number,
+	heldBackBy: (source: string) => number,
+): CatalogStatus {
 	return {
 		merged: merged.images.length,
 		conflictCount: merged.conflicts.length,
@@ -43,6 +51,7 @@ export function catalogStatus(lists: readonly SourceList[], merged: Merged, now:
 			name: list.name,
 			kind: list.kind,
 			images: list.known ? list.images.length : 0,
+			held: list.known ? heldBackBy(list.name) : 0,
 			fetchedAt: timeOf(list.fetchedAt),
 			ageMs: list.fetchedAt === undefined ? undefined : now - list.fetchedAt,
 			fresh: list.fresh,
@@ -54,6 +63,27 @@ export function catalogStatus(lists: readonly SourceList[], merged: Merged, now:
 			health: list.entry.health?.().state,
 		})),
 	};
+}
+
+/** Sets the gauges, which change by themselves. */
+export function updateGauges({metrics, clock}: Host, lists: readonly SourceList[], merged: Merged): void {
+	for (const list of lists) {
+		const labels = {source: list.name};
+		metrics.catalogImages.set(labels, list.known ? list.images.length : 0);
+		metrics.catalogSkipped.set(labels, list.end.skipped);
+		if (list.fetchedAt !== undefined) {
+			metrics.catalogAgeSeconds.set(labels, Math.max(0, clock.now() - list.fetchedAt) / 1000);
+		}
+	}
+	metrics.catalogMerged.set(merged.images.length);
+	metrics.catalogConflicts.set(merged.conflicts.length);
+}
+
+/** There is no such source any more. */
+export function removeGauges({metrics}: Host, source: string): void {
+	for (const gauge of [metrics.catalogImages, metrics.catalogAgeSeconds, metrics.catalogSkipped]) {
+		gauge.remove({source});
+	}
 }
 
 function timeOf(ms: number | undefined): string | undefined {

@@ -7,6 +7,7 @@ import {parseManifest} from '../../src/image/manifest.js';
 import {tempDir} from '../helpers/temp-dir.js';
 import {testHost} from '../helpers/test-host.js';
 import {changed, day, entry, FakeSource, image, images, someAsk} from './fake-source.js';
+import {hold, TestHoldsFile} from './holds-file.js';
 import {noSqlite, query, startCatalog} from './start-catalog.js';
 
 const count = 25_000;
@@ -59,6 +60,43 @@ test.serial('25,000 manifests from several sources are merged', async t => {
 	t.log('again', again.said);
 	t.is(first.value.images.length, count);
 	t.is(again.value.images, first.value.images);
+});
+
+test.serial('25,000 images with rules and holds are split and merged', async t => {
+	const pool = images(count);
+	const sources = [0, 1, 2, 3].map(
+		number =>
+			new FakeSource(
+				String(number),
+				pool.filter((_, at) => at % 4 !== number),
+			),
+	);
+	const rules = [hold({seenMs: day}), hold({publishedMs: day}), {}, {}];
+	const {catalog, clock, directory, end} = await startCatalog(
+		t,
+		sources.map((source, at) => entry(source, {listTtlMs: 100 * day, ...rules[at]})),
+		{holds: new TestHoldsFile(await tempDir(t))},
+	);
+	t.truthy(directory);
+	await catalog.refresh();
+	t.log('merge without holds', (await measured(() => catalog.localChanged())).said);
+	const first = await measured(() => Promise.resolve(catalog.overview()));
+	t.log('overview', first.said);
+	t.is(first.value.length, count);
+	const [one, two] = pool;
+	if (one === undefined || two === undefined) {
+		return;
+	}
+	t.log('a hold', (await measured(() => catalog.holds.hold(one.uuid, {by: 'x'}))).said);
+	t.log('overview after it', (await measured(() => Promise.resolve(catalog.overview()))).said);
+	t.log('merge with a hold', (await measured(() => catalog.localChanged())).said);
+	t.log('a release', (await measured(() => catalog.holds.release(one.uuid, {by: 'x'}))).said);
+	sources[0]?.images.push(image({published_at: new Date(clock.now()).toISOString()}));
+	t.log('refresh with one more', (await measured(() => catalog.refresh('0'))).said);
+	t.is(catalog.snapshot().images.length, count);
+	t.log('a day later', (await measured(() => clock.advance(day).then(() => catalog.settled()))).said);
+	t.is(catalog.snapshot().images.length, count + 1);
+	t.log('last words', (await measured(end)).said);
 });
 
 test.serial('25,000 manifests are a normal day', async t => {

@@ -1,0 +1,173 @@
+/**
+ * When each image of each source was seen here for the first time.
+ *
+ * Recorded for all images of all sources, so that a rule that is made later has something to go by. What stood in the
+ * first list ever had of a source counts as seen when it was published: else a new mirror would offer nothing until
+ * its rules allow. `holds.ts` keeps it on disk, with the images of one moment together as one string.
+ */
+import {isObject} from '../image/json-text.js';
+import {isUuid, type Uuid} from '../image/manifest.js';
+import {Slices} from './slices.js';
+
+/** An image that is gone for longer, and a source that nobody configures any more, are forgotten. */
+const keptMs = 90 * 24 * 3_600_000;
+const sweepPeriodMs = 24 * 3_600_000;
+
+/** Stands for "when it was published". */
+const first = 0;
+
+interface Seen {
+	readonly times: Map<Uuid, number>;
+	/** Since when an image is known to nobody. */
+	readonly missing: Map<Uuid, number>;
+	/** Since when the source is in no configuration. */
+	unusedSinceMs: number | undefined;
+	sweptAtMs: number;
+}
+
+/** Images by when, those of one moment in one string. */
+type Group = readonly [ms: number, uuids: string];
+
+export class FirstSeen {
+	readonly #sources = new Map<string, Seen>();
+
+	/** There has been a list of it. */
+	knows(source: string): boolean {
+		return this.#sources.has(source);
+	}
+
+	/** `undefined`: it was not noted, or it was in the first list ever; either way, seen when it was published. */
+	ms(source: string, uuid: Uuid): number | undefined {
+		const ms = this.#sources.get(source)?.times.get(uuid);
+		return ms === first ? undefined : ms;
+	}
+
+	/** What was seen before stays as it is. How many were not. `undefined`: when they were published. */
+	note(source: string, uuids: Iterable<Uuid>, ms: number | undefined): number {
+		let seen = this.#sources.get(source);
+		let count = 0;
+		for (const uuid of uuids) {
+			// A list without images is no list to begin with.
+			seen ??= this.#begin(source);
+			if (!seen.times.has(uuid)) {
+				seen.times.set(uuid, ms ?? first);
+				count++;
+			}
+			seen.missing.delete(uuid);
+		}
+		return count;
+	}
+
+	/** Forgets what has long been gone; looks once a day. Whether anything is other than before. */
+	sweep(source: string, isThere: (uuid: Uuid) => boolean, now: number): boolean {
+		const seen = this.#sources.get(source);
+		// A clock that was set back must not keep it from looking for years.
+		if (seen === undefined || Math.abs(now - seen.sweptAtMs) < sweepPeriodMs) {
+			return false;
+		}
+		seen.sweptAtMs = now;
+		let isOther = false;
+		for (const uuid of seen.times.keys()) {
+			const since = seen.missing.get(uuid);
+			if (isThere(uuid)) {
+				isOther = seen.missing.delete(uuid) || isOther;
+			} else if (since === undefined) {
+				seen.missing.set(uuid, now);
+				isOther = true;
+			} else if (now - since > keptMs) {
+				seen.missing.delete(uuid);
+				seen.times.delete(uuid);
+				isOther = true;
+			}
+		}
+		return isOther;
+	}
+
+	/** These are the sources now. Whether anything is other than before. */
+	use(names: ReadonlySet<string>, now: number): boolean {
+		let isOther = false;
+		for (const [name, seen] of this.#sources) {
+			const unusedSinceMs = names.has(name) ? undefined : (seen.unusedSinceMs ?? now);
+			isOther ||= unusedSinceMs !== seen.unusedSinceMs;
+			seen.unusedSinceMs = unusedSinceMs;
+			if (unusedSinceMs !== undefined && now - unusedSinceMs > keptMs) {
+				this.#sources.delete(name);
+				isOther = true;
+			}
+		}
+		return isOther;
+	}
+
+	/** As plain data for `read`. */
+	async encode(): Promise<object> {
+		const slices = new Slices();
+		const sources: (readonly [string, object])[] = [];
+		for (const [name, {times, missing, unusedSinceMs}] of this.#sources) {
+			const content = {
+				seen: await groupsOf(times, slices),
+				missing: await groupsOf(missing, slices),
+				...(unusedSinceMs === undefined ? {} : {unusedSince: unusedSinceMs}),
+			};
+			sources.push([name, content]);
+		}
+		return Object.fromEntries(sources);
+	}
+
+	/** Takes in what `encode` made; whatever it cannot use is passed over. */
+	async read(value: unknown): Promise<void> {
+		const slices = new Slices();
+		for (const [name, content] of isObject(value) ? Object.entries(value) : []) {
+			if (!isObject(content)) {
+				continue;
+			}
+			const seen = this.#begin(name);
+			await readGroups(content['seen'], seen.times, slices);
+			await readGroups(content['missing'], seen.missing, slices);
+			const {unusedSince} = content;
+			seen.unusedSinceMs = typeof unusedSince === 'number' ? unusedSince : undefined;
+		}
+	}
+
+	#begin(source: string): Seen {
+		const seen: Seen = {times: new Map(), missing: new Map(), unusedSinceMs: undefined, sweptAtMs: 0};
+		this.#sources.set(source, seen);
+		return seen;
+	}
+}
+
+async function groupsOf(times: ReadonlyMap<Uuid, number>, slices: Slices): Promise<readonly Group[]> {
+	const groups = new Map<number, string[]>();
+	for (const [uuid, ms] of times) {
+		const group = groups.get(ms);
+		const digits = uuid.replaceAll('-', '');
+		if (group === undefined) {
+			groups.set(ms, [digits]);
+		} else {
+			group.push(digits);
+		}
+		if (slices.over) {
+			await slices.next();
+		}
+	}
+	return [...groups].map(([ms, digits]) => [ms, Buffer.from(digits.join(''), 'hex').toString('base64')] as const);
+}
+
+async function readGroups(value: unknown, into: Map<Uuid, number>, slices: Slices): Promise<void> {
+	for (const group of Array.isArray(value) ? (value as unknown[]) : []) {
+		const [ms, text] = Array.isArray(group) ? (group as unknown[]) : [];
+		if (typeof ms !== 'number' || typeof text !== 'string') {
+			continue;
+		}
+		const bytes = Buffer.from(text, 'base64');
+		for (let at = 0; at + 16 <= bytes.length; at += 16) {
+			const digits = bytes.toString('hex', at, at + 16);
+			const uuid = digits.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');
+			if (isUuid(uuid)) {
+				into.set(uuid, ms);
+			}
+			if (slices.over) {
+				await slices.next();
+			}
+		}
+	}
+}
