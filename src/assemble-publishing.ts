@@ -4,7 +4,7 @@
  *
  * `assemble.ts` loads it before the catalog starts, configures it anew on SIGHUP, and stops it before the store.
  */
-import {Access} from './access/access.js';
+import {Access, type AccessSettings} from './access/access.js';
 import type {Layout} from './blobs/layout.js';
 import type {DiskStore} from './blobs/store.js';
 import type {SourceSet} from './assemble-sources.js';
@@ -44,7 +44,7 @@ export class Publishing {
 			host,
 			usersFile: layout.users,
 			keysFolder: layout.keys,
-			settings: config.access,
+			settings: accessSettings(config),
 		});
 		this.#remote = new ClientNamedServers({
 			...{host, userAgent, instanceId, environment: config.environment},
@@ -68,7 +68,7 @@ export class Publishing {
 	async configure(config: Config): Promise<void> {
 		const before = this.#config;
 		this.#config = config;
-		this.access.setSettings(config.access);
+		this.access.setSettings(accessSettings(config));
 		await this.access.reload();
 		this.#remote.setSettings({allow: config.access.fetchFrom});
 		await this.publisher.setSettings(publishSettings(config));
@@ -98,4 +98,8 @@ export class Publishing {
 function publishSettings({mode, channels, publish}: Config): PublishSettings {
 	const {maxFileBytes, resumableForMs} = publish;
 	return {mode, channels, maxFileBytes, resumableForMs};
+}
+
+function accessSettings({access, http}: Config): AccessSettings {
+	return {...access, sessionMs: http.sessionMs};
 }

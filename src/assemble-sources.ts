@@ -74,6 +74,7 @@ function catalogSource({settings, source}: OpenSource): CatalogSource {
 		missingTtlMs: settings.missingTtlMs,
 		keepForMs: settings.keepForMs,
 		vanished: settings.vanished,
+		hold: settings.hold,
 		matches: createFilter(settings.include, settings.exclude),
 		health: () => source.health(),
 	};

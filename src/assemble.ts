@@ -5,13 +5,16 @@
  * here, so no other file knows more of the house than its neighbours.
  */
 import {randomUUID} from 'node:crypto';
+import {fileURLToPath} from 'node:url';
 import {isDeepStrictEqual} from 'node:util';
-import {Flights} from './blobs/flights.js';
+import {Flights, type FlightLimits} from './blobs/flights.js';
 import {Hashing} from './blobs/hashing.js';
 import {Layout, prepareLayout} from './blobs/layout.js';
 import {DataLock} from './blobs/lock.js';
 import {DiskStore} from './blobs/store.js';
 import {controlListener} from './assemble-control.js';
+import {Housekeeping} from './assemble-housekeeping.js';
+import {Operating} from './assemble-operating.js';
 import {Publishing} from './assemble-publishing.js';
 import {SourceSet} from './assemble-sources.js';
 import {Catalog} from './catalog/catalog.js';
@@ -19,7 +22,7 @@ import {localName} from './catalog/local-images.js';
 import {Memory} from './catalog/memory.js';
 import type {Config} from './config.js';
 import {NotFoundError, asError} from './errors.js';
-import {Metrics, createLogger, systemClock, type Host} from './host.js';
+import {Events, LogTail, Metrics, createLogger, systemClock, type Host} from './host.js';
 import {startHttp, type HttpFront, type HttpSettings, type ListenOptions} from './http/server.js';
 import {Mirror} from './mirror.js';
 
@@ -37,18 +40,18 @@ export interface RunningMirror {
 	readonly mirror: Mirror;
 	/** Takes over what can be changed while running. Resolves with notes on what cannot. */
 	reload(config: Config): Promise<readonly string[]>;
+	/** Does now what is otherwise done every minute: numbers brought up to date, what is too old or too much swept. */
+	tidy(): Promise<void>;
 	/** Stops accepting, lets responses finish for a while, suspends transfers. */
 	stop(): Promise<void>;
 }
 
-/** How often numbers that change by themselves are brought up to date, and old quarantine is swept. */
-const housekeepingMs = 60_000;
-
 export async function assemble(config: Config, options: AssembleOptions): Promise<RunningMirror> {
-	const host = options.host ?? realHost(config, options.stderr);
+	const logTail = new LogTail();
+	const host = options.host ?? realHost(config, options.stderr, logTail);
 	const undo: (() => Promise<void> | void)[] = [];
 	try {
-		return await build(config, {version: options.version, host, layout: new Layout(config.data), undo});
+		return await build(config, {version: options.version, host, logTail, layout: new Layout(config.data), undo});
 	} catch (error) {
 		// What went wrong first is what is told.
 		await runAll(undo.reverse()).catch(() => undefined);
@@ -56,27 +59,31 @@ export async function assemble(config: Config, options: AssembleOptions): Promis
 	}
 }
 
-function realHost({log}: Config, stderr: AssembleOptions['stderr']): Host {
+function realHost({log}: Config, stderr: AssembleOptions['stderr'], tail: LogTail): Host {
+	const events = new Events(systemClock);
 	const auto = stderr.isTTY === true ? 'text' : 'json';
 	const format = log.format === 'auto' ? auto : log.format;
 	const metrics = new Metrics();
 	metrics.collectProcess();
+	metrics.countEvents(events);
 	return {
 		clock: systemClock,
-		log: createLogger({level: log.level, format, write: line => stderr.write(line)}),
+		log: createLogger({level: log.level, format, tail, write: line => stderr.write(line)}),
 		metrics,
+		events,
 		random: Math.random,
 	};
 }
 
 async function build(
 	config: Config,
-	parts: {version: string; host: Host; layout: Layout; undo: (() => Promise<void> | void)[]},
+	parts: {version: string; host: Host; logTail: LogTail; layout: Layout; undo: (() => Promise<void> | void)[]},
 ): Promise<RunningMirror> {
-	const {version, host, layout, undo} = parts;
+	const {version, host, logTail, layout, undo} = parts;
+	host.metrics.buildInfo.set({version, node: process.version}, 1);
 	const hashing = new Hashing();
 	undo.push(() => hashing.close());
-	const store = new DiskStore({layout, host, hashing, quarantine: config.quarantine});
+	const store = new DiskStore({layout, host, hashing, quarantine: config.quarantine, keep: config.store});
 	await prepareLayout(layout);
 	const lock = await DataLock.take(layout);
 	undo.push(() => lock.release());
@@ -112,6 +119,11 @@ async function build(
 		memory,
 		sources: planned,
 		local: publishing.publisher,
+		holds: {
+			read: () => store.readRecord(layout.holds),
+			write: text => store.writeRecord(layout.holds, text),
+			setAside: () => store.setRecordAside(layout.holds),
+		},
 		held: {
 			list: () => store.images.list(),
 			onDrop: manifest => {
@@ -135,19 +147,29 @@ async function build(
 	undo.push(() => flights.suspend());
 	const {publisher: publish, access} = publishing;
 	const mirror = new Mirror({host, version, catalog, store, flights, publish});
+	const operating = new Operating(config, {
+		...{host, layout, store, hashing, catalog, flights, mirror, sources, version, userAgent, instanceId},
+	});
+	undo.push(() => operating.stop());
+	await operating.start();
 	const control = await controlListener(config.data);
 	const front = await startHttp({
-		...{mirror, access, host, version, instanceId},
+		...{mirror, access, host, version, instanceId, logTail},
+		...{operate: operating.operate, prefetch: operating.prefetch, history: operating.history},
+		page: config.page ? {directory: fileURLToPath(new URL('page/', import.meta.url))} : undefined,
 		listen: [...config.listen, control],
 		...httpSettings(config),
 	});
 	undo.push(() => front.stop({drainMs: 0}));
-	const housekeeping = startHousekeeping({host, mirror, store, publishing});
-	undo.push(housekeeping);
+	const housekeeping = new Housekeeping({host, mirror, store, publishing, operating});
+	housekeeping.start();
+	undo.push(() => {
+		housekeeping.stop();
+	});
 	return new Running({
 		config,
 		parts: {
-			...{host, store, memory, catalog, flights, mirror, front, control, sources, publishing},
+			...{host, store, memory, catalog, flights, mirror, front, control, sources, publishing, operating},
 			...{hashing, lock, housekeeping},
 		},
 	});
@@ -164,9 +186,10 @@ interface Parts {
 	readonly control: ListenOptions;
 	readonly sources: SourceSet;
 	readonly publishing: Publishing;
+	readonly operating: Operating;
 	readonly hashing: Hashing;
 	readonly lock: DataLock;
-	readonly housekeeping: () => void;
+	readonly housekeeping: Housekeeping;
 }
 
 class Running implements RunningMirror {
@@ -188,7 +211,8 @@ class Running implements RunningMirror {
 	}
 
 	async reload(config: Config): Promise<readonly string[]> {
-		const {host, front, control, catalog, sources, publishing, flights, store} = this.#parts;
+		const {host, front, control, catalog, sources, publishing, flights, store, operating} = this.#parts;
+		operating.check(config);
 		// What may fail comes first: neither a key that cannot be read nor a port that is taken changes anything.
 		const planned = sources.plan(config);
 		try {
@@ -202,10 +226,15 @@ class Running implements RunningMirror {
 		front.setOptions(httpSettings(config));
 		flights.setLimits(flightLimits(config));
 		store.quarantined.setLimits(config.quarantine);
+		operating.configure(config);
 		host.log.level = config.log.level;
 		const notes = restartNotes(this.#config, config);
 		this.#config = config;
 		return notes;
+	}
+
+	tidy(): Promise<void> {
+		return this.#parts.housekeeping.tidy();
 	}
 
 	stop(): Promise<void> {
@@ -214,13 +243,13 @@ class Running implements RunningMirror {
 	}
 
 	async #stop(): Promise<void> {
-		const {mirror, front, flights, catalog, publishing, store, memory, sources, hashing, lock, housekeeping} =
-			this.#parts;
+		const {mirror, front, flights, catalog, publishing, operating, store, memory, sources, hashing, lock} = this.#parts;
 		mirror.announceStop();
-		housekeeping();
+		this.#parts.housekeeping.stop();
 		await runAll([
 			() => front.stop({drainMs: this.#config.drainTimeoutMs}),
 			() => publishing.stop(),
+			() => operating.stop(),
 			() => flights.suspend(),
 			() => catalog.stop(),
 			() => sources.close(),
@@ -247,10 +276,10 @@ async function runAll(steps: readonly (() => Promise<void> | void)[]): Promise<v
 	}
 }
 
-function flightLimits(config: Config): {concurrent: number; finishAbandonedBytes: number; retries: number} {
+function flightLimits(config: Config): FlightLimits {
 	// One bound for a transfer, which may have several sources: the most patient one's.
 	const retries = Math.max(0, ...config.sources.map(source => source.retries));
-	return {...config.transfers, retries};
+	return {...config.transfers, background: config.prefetch.concurrent, retries};
 }
 
 function httpSettings(config: Config): HttpSettings {
@@ -259,6 +288,7 @@ function httpSettings(config: Config): HttpSettings {
 		publicUrl: config.publicUrl,
 		datasetNames: config.datasets,
 		limits: config.http,
+		mode: config.mode,
 	};
 }
 
@@ -272,37 +302,6 @@ function restartNotes(before: Config, after: Config): readonly string[] {
 	check('data', before.data, after.data);
 	check('basePath', before.basePath, after.basePath);
 	check('log.format', before.log.format, after.log.format);
+	check('page', before.page, after.page);
 	return notes;
-}
-
-function startHousekeeping(parts: {host: Host; mirror: Mirror; store: DiskStore; publishing: Publishing}): () => void {
-	const {host, mirror, store, publishing} = parts;
-	let stopped = false;
-	let cancel = (): void => undefined;
-	const again = (): void => {
-		const timer = host.clock.after(housekeepingMs, () => {
-			void Promise.all([
-				mirror.updateMetrics(),
-				store.quarantined.sweep(),
-				store.images.writeMissing(),
-				publishing.sweep(),
-			])
-				.catch((error: unknown) => {
-					host.log.warn({err: error}, 'housekeeping failed');
-				})
-				.finally(() => {
-					if (!stopped) {
-						again();
-					}
-				});
-		});
-		cancel = () => {
-			timer.cancel();
-		};
-	};
-	again();
-	return () => {
-		stopped = true;
-		cancel();
-	};
 }

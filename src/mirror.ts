@@ -6,19 +6,18 @@
  */
 import type {FileHandle} from 'node:fs/promises';
 import type {Flights} from './blobs/flights.js';
-import type {Wanted} from './blobs/partial.js';
 import type {DiskStore} from './blobs/store.js';
-import type {Supplier} from './blobs/supply.js';
 import type {Catalog} from './catalog/catalog.js';
-import {NotFoundError, asError, describe} from './errors.js';
+import {NotFoundError, asError} from './errors.js';
 import type {Host} from './host.js';
 import {localName} from './catalog/local-images.js';
-import type {ImageFile, Manifest, Sha1, Uuid} from './image/manifest.js';
+import type {Manifest, Uuid} from './image/manifest.js';
 import type {ImageQuery} from './image/query.js';
+import {Files} from './mirror-files.js';
 import {MirrorFile} from './mirror-file.js';
 import {IconCache} from './mirror-icons.js';
 import type {PublishApi} from './publish/api.js';
-import type {Ask, HealthySource} from './sources/source.js';
+import type {Ask} from './sources/source.js';
 
 /** What a client is told in `x-cache`. */
 export type CacheOutcome = 'hit' | 'join' | 'miss' | 'stale' | 'local' | 'pass';
@@ -89,6 +88,15 @@ export interface Readiness {
 	readonly ready: boolean;
 	/** Why not, in words. */
 	readonly problems: readonly string[];
+	/** What to look at: clients are served. */
+	readonly warnings: readonly string[];
+}
+
+/** What looks after the mirror, as far as the mirror itself is asked about it. */
+export interface Caretaker {
+	/** Plain data for the status. */
+	report(): Promise<object>;
+	readiness(stopping: boolean): Promise<Readiness>;
 }
 
 /** What HTTP (and later the CLI and the page) needs of the mirror. */
@@ -120,19 +128,18 @@ export interface MirrorParts {
 	readonly publish: PublishApi;
 }
 
-/** So many files of sources are remembered to have been wrong. */
-const keptWrongs = 10_000;
-
 export class Mirror implements MirrorApi {
 	readonly publish: PublishApi;
+	/** For what else fetches files. */
+	readonly files: Files;
+	/** Set once, by whoever puts the parts together; it needs the mirror itself. */
+	operating: Caretaker | undefined;
 	readonly #host: Host;
 	readonly #version: string;
 	readonly #catalog: Catalog;
 	readonly #store: DiskStore;
 	readonly #flights: Flights;
 	readonly #icons = new IconCache();
-	/** Which sources sent something wrong for which file: they are asked after the others for it. */
-	readonly #wrongs = new Set<string>();
 	readonly #startedAtMs: number;
 	#stopping = false;
 
@@ -143,6 +150,7 @@ export class Mirror implements MirrorApi {
 		this.#catalog = parts.catalog;
 		this.#store = parts.store;
 		this.#flights = parts.flights;
+		this.files = new Files(parts);
 		this.#startedAtMs = parts.host.clock.now();
 	}
 
@@ -171,32 +179,12 @@ export class Mirror implements MirrorApi {
 
 	async openFile(found: FoundImage, index: number): Promise<OpenFile> {
 		const {manifest} = found;
-		const file = manifest.files[index];
-		if (file === undefined) {
-			throw new NotFoundError(`image ${manifest.uuid} has no file ${index}`);
-		}
-		const sha1 = file.sha1 ?? this.#store.images.foundSha1(manifest.uuid, index);
-		const wanted = this.#wanted(manifest, index, file, sha1);
-		const isOurs = found.source === localName;
+		const {file, sha1, wanted, isOurs, suppliers, onHeld} = this.files.plan(found, index);
 		return new MirrorFile({
-			found,
-			file,
-			sha1,
-			wanted,
-			isOurs,
+			...{found, file, sha1, wanted, isOurs, suppliers, onHeld},
 			isStillOurs: () => this.publish.get(manifest.uuid)?.files[index]?.sha1 === file.sha1,
 			store: this.#store,
 			flights: this.#flights,
-			suppliers: ask => this.#suppliers(manifest, index, ask).filter(({size}) => size === file.size),
-			onHeld: async info => {
-				if (file.sha1 === undefined) {
-					await this.#store.images.rememberSha1(manifest.uuid, index, info.sha1);
-				}
-				// Ours has its record, and outlives the file.
-				if (!isOurs && (await this.#store.keepManifest({manifest, source: found.source, sha1: info.sha1, index}))) {
-					this.#catalog.heldChanged();
-				}
-			},
 		});
 	}
 
@@ -256,73 +244,31 @@ export class Mirror implements MirrorApi {
 				freeBytes: await this.#store.freeBytes(),
 				quarantine: namesImages ? await this.#store.quarantined.list() : [],
 			},
+			...(namesImages ? await this.operating?.report() : {}),
 		};
 	}
 
 	async readiness(): Promise<Readiness> {
-		const problems: string[] = [];
-		if (this.#stopping) {
-			problems.push('the mirror is stopping');
-		}
-		const {sources, merged} = this.#catalog.status();
-		if (merged === 0 && sources.length > 0 && sources.every(source => source.fetchedAt === undefined)) {
-			problems.push('no source has answered yet, and nothing is known from before');
-		}
-		await this.#store.checkWritable().catch((error: unknown) => {
-			problems.push(`the data directory cannot be written: ${describe(error)}`);
-		});
-		return {ready: problems.length === 0, problems};
+		return (
+			(await this.operating?.readiness(this.#stopping)) ?? {
+				ready: false,
+				problems: ['the mirror is starting'],
+				warnings: [],
+			}
+		);
 	}
 
 	async updateMetrics(): Promise<void> {
+		const {metrics} = this.#host;
 		this.#catalog.updateMetrics();
 		await this.#store.updateMetrics();
+		const {ready, warnings} = await this.readiness();
+		metrics.ready.set(ready ? 1 : 0);
+		metrics.warnings.set(warnings.length);
 	}
 
 	/** From now on the mirror says that it is going away; what runs goes on. */
 	announceStop(): void {
 		this.#stopping = true;
 	}
-
-	#wanted(manifest: Manifest, index: number, file: ImageFile, sha1: Sha1 | undefined): Wanted {
-		// Two images may have one file: with a digest they share its transfer.
-		const key = sha1 ?? `${manifest.uuid}.${index}`;
-		return {key, size: file.size, sha1, md5: file.md5, uuid: manifest.uuid};
-	}
-
-	#suppliers(manifest: Manifest, index: number, ask: Ask): readonly (Supplier & {readonly size: number | undefined})[] {
-		const onBehalf = {
-			...(ask.requestId === undefined ? {} : {requestId: ask.requestId}),
-			...(ask.via === undefined ? {} : {via: ask.via}),
-		};
-		return this.#catalog.suppliersFor(manifest, index).map(({source, manifest: theirs, index: at}) => {
-			const offer = `${theirs.uuid}.${at}`;
-			const offered = `${source.name} ${offer}`;
-			return {
-				name: source.name,
-				offer,
-				size: theirs.files[at]?.size,
-				doubtful: this.#wrongs.has(offered) || (isHealthy(source) && source.health().state === 'down'),
-				open: (where, signal) => source.openFile(theirs, at, where, {...onBehalf, signal}),
-				mark: problem => {
-					this.#noteWrong(offered);
-					if (isHealthy(source)) {
-						source.mark(problem, theirs.uuid);
-					}
-				},
-			};
-		});
-	}
-
-	#noteWrong(offered: string): void {
-		this.#wrongs.add(offered);
-		const [oldest] = this.#wrongs;
-		if (oldest !== undefined && this.#wrongs.size > keptWrongs) {
-			this.#wrongs.delete(oldest);
-		}
-	}
-}
-
-function isHealthy(source: object): source is HealthySource {
-	return 'health' in source && 'mark' in source;
 }

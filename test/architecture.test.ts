@@ -29,15 +29,20 @@ const rooms: Readonly<Record<string, readonly Entry[]>> = {
 	catalog: ['sources/source', 'image', 'errors', 'host'],
 	publish: ['sources/source', types('blobs'), 'image', 'errors', 'host'],
 	mirror: ['catalog', 'blobs', 'publish', types('access'), types('sources/source'), 'image', 'errors', 'host'],
+	// Numbers of the last hours; telling others what happens.
+	history: ['errors', 'host'],
+	notify: ['errors', 'host'],
 	prefetch: ['mirror', 'image', 'errors', 'host'],
 	airgap: ['mirror', 'image', 'errors', 'host'],
 	http: [
 		...['mirror', 'access', 'prefetch', 'image', 'errors', 'host'],
-		...[types('publish'), types('airgap'), types('sources/source')],
+		...[types('publish'), types('airgap'), types('sources/source'), types('history')],
 	],
+	// Runs in a browser, and is only served by the rest: it knows what goes over the wire, and no more.
+	page: [types('mirror-operate-api'), types('prefetch/api'), types('history/api'), types('host-events')],
 	assemble: [
 		...['errors', 'host', 'image', 'config', 'sources', 'blobs', 'access'],
-		...['catalog', 'publish', 'mirror', 'prefetch', 'airgap', 'http'],
+		...['catalog', 'publish', 'mirror', 'history', 'notify', 'prefetch', 'airgap', 'http'],
 	],
 	// The way to a server that runs already is had without loading a whole one.
 	cli: ['assemble', 'assemble-control', 'http', 'airgap', 'access', 'config', 'image', 'errors', 'host'],
@@ -51,11 +56,15 @@ const doors: Readonly<Record<string, readonly string[]>> = {
 	'@keyv/sqlite': ['catalog/memory'],
 	// Also where an open-file or listing cache needs it.
 	'lru-cache': ['catalog/memory', 'catalog/listing', 'blobs/store', 'http'],
-	'p-queue': ['blobs/flights', 'prefetch'],
+	'p-queue': ['prefetch'],
 	pino: ['host'],
 	'prom-client': ['host'],
 	fastify: ['http'],
-	semver: ['http'],
+	semver: ['http', 'prefetch'],
+	croner: ['prefetch'],
+	preact: ['page'],
+	htm: ['page'],
+	uplot: ['page'],
 	commander: ['cli'],
 	// Reads SSH keys of every kind and form; passwords of older servers.
 	sshpk: ['access'],
@@ -158,7 +167,9 @@ function resolved(from: Source, specifier: string): string | undefined {
 	return path.startsWith('..') ? undefined : path.replace(/\.js$/, '');
 }
 
-const covers = (entry: string, name: string): boolean => name === entry || name.startsWith(`${entry}/`);
+// `mirror` is also the files `mirror-*`.
+const covers = (entry: string, name: string): boolean =>
+	name === entry || name.startsWith(`${entry}/`) || (entry in rooms && roomOf(name) === entry);
 
 function mayImport(room: string, name: string, typesOnly: boolean): boolean {
 	return (

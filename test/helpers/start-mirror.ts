@@ -8,9 +8,10 @@ import {writeFile} from 'node:fs/promises';
 import path from 'node:path';
 import {assemble, type RunningMirror} from '../../src/assemble.js';
 import {readConfig, type Config} from '../../src/config.js';
-import {systemClock, type Clock} from '../../src/host.js';
+import type {Clock} from '../../src/host.js';
 import {get, type Answer, type GetOptions} from './http-client.js';
 import type {TestImage} from './make-image.js';
+import {ShiftedClock} from './shifted-clock.js';
 import {tempDir, type Scope} from './temp-dir.js';
 import {testHost, type TestHost} from './test-host.js';
 
@@ -41,6 +42,8 @@ export interface TestMirror {
 	followers(image: TestImage, count: number): Promise<void>;
 	/** Resolves when no transfer is under way. */
 	idle(): Promise<void>;
+	/** Sets the mirror's clock ahead of the machine's; not for one with a clock of its own. */
+	ahead(ms: number): void;
 	reload(options: Partial<MirrorOptions>): Promise<readonly string[]>;
 	stop(): Promise<void>;
 	/** Stops it and starts it again on the same data, with other options if given. */
@@ -74,7 +77,8 @@ export interface MirrorStatus {
 
 export async function startMirror(t: Scope, options: MirrorOptions): Promise<TestMirror> {
 	const data = options.data ?? path.join(await tempDir(t), 'data');
-	const host = testHost<Clock>({clock: options.clock ?? systemClock});
+	const clock = options.clock ?? new ShiftedClock();
+	const host = testHost<Clock>({clock});
 	const config = await configOf(t, {...options, data});
 	const running = await assemble(config, {version: '0.0.0-test', stderr: {write: () => undefined}, host});
 	t.teardown(() => running.stop());
@@ -103,13 +107,19 @@ export async function startMirror(t: Scope, options: MirrorOptions): Promise<Tes
 		async idle() {
 			await mirror.until(({transfers}) => transfers.length === 0);
 		},
+		ahead(ms) {
+			if (!(clock instanceof ShiftedClock)) {
+				throw new TypeError("the clock is the test's own to move");
+			}
+			clock.ahead(ms);
+		},
 		async reload(changed) {
 			return running.reload(await configOf(t, {...options, ...changed, data}));
 		},
 		stop: () => running.stop(),
 		async restart(changed = {}) {
 			await running.stop();
-			return startMirror(t, {...options, ...changed, data});
+			return startMirror(t, {...options, ...changed, data, clock});
 		},
 	};
 	return mirror;
