@@ -45,7 +45,7 @@ async function foreseen(server: OperatorClient, uuids: readonly string[], force:
 	for (const uuid of uuids) {
 		const {files} = readDetails(await server.get(`/mirror/images/${uuid}`, {right: 'operate'}));
 		const here = files.filter(file => file.here === 'here');
-		const stays = [...new Set(here.flatMap(file => file.stays))].filter(reason => reason !== inUse);
+		const stays = [...new Set(here.flatMap(file => file.stays))].filter(reason => !reason.startsWith(inUse));
 		const bytes = here.reduce((sum, {size}) => sum + size, 0);
 		const nothing = here.length === 0 ? 'it is not here' : undefined;
 		const kept =

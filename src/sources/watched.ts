@@ -115,7 +115,7 @@ export class WatchedSource implements HealthySource {
 	}
 
 	async openFile(image: Manifest, index: number, at: FileAt, ask: Ask): Promise<FileBody> {
-		const giveBack = await this.#slots.take(ask.signal);
+		const giveBack = await this.#slots.take(ask.signal, at.yielding);
 		try {
 			const body = await this.#watch('file', ask, () => this.#source.openFile(image, index, at, ask));
 			const {bytesFromSources} = this.#host.metrics;
@@ -203,6 +203,11 @@ export class WatchedSource implements HealthySource {
 			retryAtMs: undefined,
 		};
 		this.#host.metrics.sourceUp.set({source: this.name}, 1);
+		// Whoever is told and looks finds it up.
+		if (health.state === 'down') {
+			const {consecutiveFailures: failures, sinceMs} = health;
+			this.#host.events.emit('source.up', {source: this.name, more: {failures, downMs: nowMs - sinceMs}});
+		}
 	}
 
 	#failed(error: SourceUnavailableError): void {
@@ -224,6 +229,10 @@ export class WatchedSource implements HealthySource {
 			retryAtMs: nowMs + this.#backoffMs(consecutiveFailures, error),
 		};
 		this.#host.metrics.sourceUp.set({source: this.name}, 0);
+		if (health.state !== 'down') {
+			const more = {failures: this.#health.failures};
+			this.#host.events.emit('source.down', {source: this.name, problem: error.problem, more});
+		}
 	}
 
 	#backoffMs(failures: number, error: SourceUnavailableError): number {
