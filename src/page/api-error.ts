@@ -1,6 +1,8 @@
 /**
  * What went wrong between the page and the mirror, in words for whoever looks at it.
  */
+import {sentence} from './words.js';
+
 export interface FieldProblem {
 	readonly field: string;
 	readonly code?: string;
@@ -74,12 +76,6 @@ function usual(status: number): string {
 		default:
 			return `The mirror answered with status ${status}.`;
 	}
-}
-
-function sentence(text: string): string {
-	const trimmed = text.trim();
-	const begun = trimmed.charAt(0).toUpperCase() + trimmed.slice(1);
-	return /[.!?…]$/.test(begun) ? begun : `${begun}.`;
 }
 
 function bodyOf(body: string): {code?: string; message?: string; errors?: readonly FieldProblem[]} {

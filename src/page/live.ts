@@ -125,9 +125,18 @@ export class Live {
 		this.#close();
 		const waitMs = Math.min(mostWaitMs, firstWaitMs * 2 ** this.#failures) * (0.75 + Math.random() / 2);
 		this.#failures++;
-		this.#away(Date.now() + waitMs);
+		const nextTryMs = Date.now() + waitMs;
+		// Once it is known that only events are missing, that is so until the mirror does not answer either.
+		if (this.#cell.value.is !== 'asking') {
+			this.#away(nextTryMs);
+		}
 		void this.#ping().then(answers => {
-			if (answers && this.#stream === undefined && this.#cell.value.is === 'away' && this.#failures > 2) {
+			if (this.#stream !== undefined || this.#cell.value.is === 'off') {
+				return;
+			}
+			if (!answers) {
+				this.#away(nextTryMs);
+			} else if (this.#failures > 2) {
 				this.#askInstead();
 			}
 		});

@@ -174,6 +174,7 @@ async function remove(page: Page, {uuid, name, version, size}: ImageRow): Promis
 	if (answer === undefined) {
 		return undefined;
 	}
-	await api.delete(`images/${uuid}${hasChannels ? '?force_all_channels=true' : ''}`);
+	const everywhere = hasChannels ? `?force_all_channels=true${await inItsChannel(page, uuid)}` : '';
+	await api.delete(`images/${uuid}${everywhere}`);
 	return `${name} ${version} is deleted.`;
 }

@@ -57,7 +57,7 @@ export function PublishForm(): VNode {
 	};
 	const faults = (field: string): readonly string[] =>
 		isTried || (isTouched && !['name', 'version'].includes(field)) ? faultsOf(check, field) : [];
-	const advice = check.advice.filter(({field}) => field !== undefined && field !== '');
+	const advice = isTouched ? check.advice.filter(({field}) => field !== undefined && field !== '') : [];
 	const submit = (event: Event): void => {
 		event.preventDefault();
 		setTried(true);

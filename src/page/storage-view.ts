@@ -11,7 +11,7 @@ import {ScrubPanel} from './scrub-panel.js';
 import {StorageBar} from './storage-bar.js';
 import {groupsOf, kindOf, type StorageGroup} from './storage-groups.js';
 import {TreemapFigure} from './treemap-figure.js';
-import {bytesText, countText, durationText, plural, timeText} from './words.js';
+import {bytesText, countText, durationText, plural, sentence, timeText} from './words.js';
 
 const mostTiles = 60;
 const mostRows = 100;
@@ -73,7 +73,7 @@ function Storage({report}: {readonly report: StorageReport}): VNode {
 		</section>
 		<section aria-labelledby="next-title">
 			<h2 id="next-title">What goes next</h2>
-			<p>${report.next.because}</p>
+			<p>${sentence(report.next.because)}</p>
 			${
 				report.next.files > 0
 					? html`<${FileTable}

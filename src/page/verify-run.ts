@@ -49,8 +49,9 @@ export class VerifyRun {
 		this.#stop = stop;
 		let state: VerifyState = {files: 0, bytes: 0, filesDone: 0, bytesDone: 0, wrong: []};
 		this.#cell.set(state);
+		const asked = uuids.length === 0 ? {} : {uuids};
 		try {
-			for await (const event of this.#api.lines<VerifyEvent>('mirror/verify', {uuids}, stop.signal)) {
+			for await (const event of this.#api.lines<VerifyEvent>('mirror/verify', asked, stop.signal)) {
 				state = after(state, event);
 				this.#cell.set(state);
 				if (event.what === 'end') {

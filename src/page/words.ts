@@ -113,3 +113,10 @@ export function listText(items: readonly string[]): string {
 export function shortUuid(uuid: string): string {
 	return uuid.slice(0, 8);
 }
+
+/** With a capital at its beginning and an end: what programs say is often only a part of one. */
+export function sentence(text: string): string {
+	const trimmed = text.trim();
+	const begun = trimmed.charAt(0).toUpperCase() + trimmed.slice(1);
+	return /[.!?…]$/.test(begun) ? begun : `${begun}.`;
+}

@@ -201,6 +201,7 @@ test.serial(
 		t.true(server.requests.includes(`POST images/${uuid}?action=disable&channel=dev`));
 		await page.getByRole('button', {name: `Enable ${name} ${version}`}).click();
 		await page.getByText('is enabled').waitFor();
+		await page.getByRole('button', {name: `Disable ${name} ${version}`}).waitFor();
 
 		await page.getByLabel(`Add ${name} ${version} to a channel`).selectOption('release');
 		await page.getByText('is in channel release now.').waitFor();
@@ -215,7 +216,7 @@ test.serial(
 		await dialog.getByRole('textbox').fill(name);
 		await dialog.getByRole('button', {name: 'Delete'}).click();
 		await page.getByText(`${name} ${version} is deleted.`).waitFor();
-		t.true(server.requests.includes(`DELETE images/${uuid}?force_all_channels=true`));
+		t.true(server.requests.includes(`DELETE images/${uuid}?force_all_channels=true&channel=dev`));
 		await page.getByRole('button', {name: `Delete ${name} ${version}`}).waitFor({state: 'detached'});
 		t.deepEqual(problems, []);
 	},
