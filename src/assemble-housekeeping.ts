@@ -45,9 +45,11 @@ export class Housekeeping {
 		return this.#round;
 	}
 
-	stop(): void {
+	/** Resolves when the round that is under way has ended: it must not go on where others have begun to close. */
+	async stop(): Promise<void> {
 		this.#stopped = true;
 		this.#timer?.cancel();
+		await this.#round;
 	}
 
 	async #tidy(): Promise<void> {

@@ -17,7 +17,7 @@ import type {SourceSet} from './assemble-sources.js';
 import type {Catalog} from './catalog/catalog.js';
 import type {Config, ProxyEnvironment, WebhookConfig} from './config.js';
 import {History} from './history/history.js';
-import type {Host} from './host.js';
+import type {Host, Timer} from './host.js';
 import {isSha1, isUuid, type Manifest} from './image/manifest.js';
 import {Ahead} from './mirror-ahead.js';
 import {Keeping} from './mirror-keeping.js';
@@ -46,6 +46,8 @@ export interface OperatingParts {
 	readonly instanceId: string;
 }
 
+const heldSettleMs = 500;
+
 export class Operating {
 	readonly operate: Operate;
 	readonly prefetch: Prefetcher;
@@ -61,6 +63,7 @@ export class Operating {
 	readonly #vitals: Vitals;
 	#config: Config;
 	#unlisten = (): void => undefined;
+	#heldTimer: Timer | undefined;
 
 	constructor(config: Config, parts: OperatingParts) {
 		const {host, layout, store, catalog, flights, mirror, hashing, sources, version} = parts;
@@ -131,6 +134,8 @@ export class Operating {
 		this.#unlisten = host.events.listen(({type}) => {
 			if (type === 'catalog.changed') {
 				this.prefetch.catalogChanged();
+			} else if (type === 'image.evicted' || type === 'verification.failed') {
+				this.#heldChangedSoon();
 			}
 		});
 		await this.prefetch.start();
@@ -178,10 +183,19 @@ export class Operating {
 
 	async stop(): Promise<void> {
 		this.#unlisten();
+		this.#heldTimer?.cancel();
 		this.#verification.stop();
 		await Promise.all([this.prefetch.stop(), this.#scrub.stop(), this.#webhooks.stop(), this.history.stop()]);
 		await this.#poster.close();
 		this.#vitals.stop();
+	}
+
+	/** Files go in heaps, and what only their being here had in the list goes with them. */
+	#heldChangedSoon(): void {
+		this.#heldTimer ??= this.#parts.host.clock.after(heldSettleMs, () => {
+			this.#heldTimer = undefined;
+			this.#parts.catalog.heldChanged();
+		});
 	}
 
 	/** `undefined` while a source has said nothing yet: it may have it. */
@@ -200,7 +214,7 @@ export class Operating {
 		const {publish, files} = mirror;
 		const has = (manifest: Manifest): boolean =>
 			manifest.files.some((_, index) => files.sha1Of(manifest, index) === key);
-		const isThere = catalog.overview().some(({manifest}) => has(manifest)) || publish.list().some(has);
+		const isThere = some(catalog.manifests(), has) || publish.list().some(has);
 		return isThere || (this.#allSaid() ? false : undefined);
 	}
 
@@ -261,6 +275,15 @@ export class Operating {
 				.map(({name}) => name),
 		});
 	}
+}
+
+function some<T>(values: Iterable<T>, is: (value: T) => boolean): boolean {
+	for (const value of values) {
+		if (is(value)) {
+			return true;
+		}
+	}
+	return false;
 }
 
 function nameOf(catalog: Catalog, uuid: Parameters<Catalog['known']>[0]): string | undefined {

@@ -163,9 +163,7 @@ async function build(
 	undo.push(() => front.stop({drainMs: 0}));
 	const housekeeping = new Housekeeping({host, mirror, store, publishing, operating});
 	housekeeping.start();
-	undo.push(() => {
-		housekeeping.stop();
-	});
+	undo.push(() => housekeeping.stop());
 	return new Running({
 		config,
 		parts: {
@@ -245,9 +243,14 @@ class Running implements RunningMirror {
 	async #stop(): Promise<void> {
 		const {mirror, front, flights, catalog, publishing, operating, store, memory, sources, hashing, lock} = this.#parts;
 		mirror.announceStop();
-		this.#parts.housekeeping.stop();
+		const tidied = this.#parts.housekeeping.stop();
 		await runAll([
 			() => front.stop({drainMs: this.#config.drainTimeoutMs}),
+			async () => {
+				// A sweep that is under way ends after the file at hand.
+				await store.keeper.stop();
+				await tidied;
+			},
 			() => publishing.stop(),
 			() => operating.stop(),
 			() => flights.suspend(),

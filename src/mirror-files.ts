@@ -69,9 +69,14 @@ export class Files {
 				if (file.sha1 === undefined) {
 					await this.#store.images.rememberSha1(manifest.uuid, index, info.sha1);
 				}
+				// Where only the manifest is another, nothing has come.
+				const wasHeld = this.#store.images.with(info.sha1).some(held => held.manifest.uuid === manifest.uuid);
 				// Ours has its record, and outlives the file.
-				if (!isOurs && (await this.#store.keepManifest({manifest, source, sha1: info.sha1, index}))) {
-					this.#catalog.heldChanged();
+				if (isOurs || !(await this.#store.keepManifest({manifest, source, sha1: info.sha1, index}))) {
+					return;
+				}
+				this.#catalog.heldChanged();
+				if (!wasHeld) {
 					this.#host.events.emit('image.cached', {
 						image: aboutImage(manifest),
 						source: info.source,

@@ -64,6 +64,8 @@ const failureTypes: ReadonlySet<EventType> = new Set([
 	'webhook.failed',
 ]);
 const shownFailures = 100;
+const evictedAtOnce = 100;
+const notHere = 'it is not here';
 
 export class Operate implements OperateApi {
 	readonly #parts: OperateParts;
@@ -205,12 +207,15 @@ export class Operate implements OperateApi {
 		{force}: {readonly force: boolean},
 		by: Operator,
 	): Promise<readonly EvictOutcome[]> {
-		const outcomes: EvictOutcome[] = [];
+		const outcomes = new Map<string, EvictOutcome>();
 		// What is built upon others first, in whatever order they were named.
-		for (const uuid of this.#childrenFirst(uuids)) {
-			outcomes.push(await this.#evictOne(uuid, force, by));
+		const left = [...this.#childrenFirst(uuids)];
+		while (left.length > 0) {
+			for (const outcome of await this.#evictSome(left.splice(0, evictedAtOnce), force, by)) {
+				outcomes.set(outcome.uuid, outcome);
+			}
 		}
-		return uuids.flatMap(uuid => outcomes.find(outcome => outcome.uuid === uuid) ?? []);
+		return uuids.flatMap(uuid => outcomes.get(uuid) ?? []);
 	}
 
 	async hold(uuid: Uuid, note: string | undefined, by: Operator, ask: Ask): Promise<HeldReport> {
@@ -329,33 +334,48 @@ export class Operate implements OperateApi {
 		return [...new Set(uuids)].sort((a, b) => depth(b) - depth(a));
 	}
 
-	async #evictOne(uuid: Uuid, force: boolean, by: Operator): Promise<EvictOutcome> {
+	/** To find out what may go takes a while with many files: once for all of these. */
+	async #evictSome(uuids: readonly Uuid[], force: boolean, by: Operator): Promise<readonly EvictOutcome[]> {
+		const found = uuids.map(uuid => ({uuid, files: this.#filesToEvict(uuid, force)}));
+		const sha1s = new Set(found.flatMap(({files}) => (typeof files === 'string' ? [] : files)));
+		const evicted = await this.#parts.store.keeper.evict([...sha1s], {force, by: by.name});
+		const left = new Map(evicted.map(outcome => [outcome.sha1, outcome]));
+		return found.map(({uuid, files}): EvictOutcome => {
+			if (typeof files === 'string') {
+				return {uuid, bytes: 0, problem: files};
+			}
+			// Of two images with one file it goes for the sake of the first.
+			const its = files.flatMap(sha1 => left.get(sha1) ?? []);
+			const problem = its.length === 0 ? notHere : its.find(outcome => outcome.problem !== undefined)?.problem;
+			const bytes = its.reduce((sum, outcome) => sum + outcome.bytes, 0);
+			for (const {sha1} of its.filter(outcome => outcome.problem === undefined)) {
+				left.delete(sha1);
+			}
+			return {uuid, bytes, ...(problem === undefined ? {} : {problem})};
+		});
+	}
+
+	/** Or why none of them may go. */
+	#filesToEvict(uuid: Uuid, force: boolean): readonly Sha1[] | string {
 		const {catalog, files, publish, store} = this.#parts;
 		const known = catalog.known(uuid);
-		const manifest = publish.get(uuid) ?? known?.manifest;
-		if (manifest === undefined) {
-			return {uuid, bytes: 0, problem: 'there is no such image'};
-		}
 		if (publish.get(uuid) !== undefined) {
-			return {uuid, bytes: 0, problem: 'it was published here: delete it instead'};
+			return 'it was published here: delete it instead';
 		}
+		if (known === undefined) {
+			return 'there is no such image';
+		}
+		const {manifest} = known;
 		const sha1s = manifest.files
 			.map((_, index) => files.sha1Of(manifest, index))
 			.filter((sha1): sha1 is Sha1 => sha1 !== undefined && store.stat(sha1) !== undefined);
 		if (sha1s.length === 0) {
-			return {uuid, bytes: 0, problem: 'it is not here'};
+			return notHere;
 		}
-		if (!force && (known === undefined || known.sources.length === 0 || known.vanished)) {
-			return {uuid, bytes: 0, problem: 'no source offers it any more: it could not be had again'};
+		if (!force && (known.sources.length === 0 || known.vanished)) {
+			return 'no source offers it any more: it could not be had again';
 		}
-		let bytes = 0;
-		for (const outcome of await store.keeper.evict(sha1s, {force, by: by.name})) {
-			if (outcome.problem !== undefined) {
-				return {uuid, bytes, problem: outcome.problem};
-			}
-			bytes += outcome.bytes;
-		}
-		return {uuid, bytes};
+		return sha1s;
 	}
 }
 

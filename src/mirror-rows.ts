@@ -93,7 +93,7 @@ export class Rows {
 			before.row.here === here &&
 			before.row.pinned === pinned &&
 			before.row.lastUsedAt === lastUsedAt &&
-			before.row.wantedBy === wantedBy
+			areSame(before.row.wantedBy, wantedBy)
 		) {
 			return before;
 		}
@@ -112,6 +112,10 @@ export class Rows {
 		};
 		return {known, row};
 	}
+}
+
+function areSame(a: readonly string[], b: readonly string[]): boolean {
+	return a === b || (a.length === b.length && a.every((word, at) => word === b[at]));
 }
 
 export function timeOf(ms: number | undefined): string | undefined {

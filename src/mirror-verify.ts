@@ -34,6 +34,8 @@ export class Verification {
 	readonly #damagedSince = new Map<string, number>();
 	/** Who had a file until it was condemned, which forgets it. */
 	readonly #suffering = new Map<Sha1, NamedImages>();
+	/** Runs that somebody watches. */
+	#asked = 0;
 	readonly #stop = new AbortController();
 
 	constructor(parts: VerifyParts) {
@@ -48,7 +50,9 @@ export class Verification {
 	async onWrong(info: BlobInfo, problem: string): Promise<'refetching' | 'lost'> {
 		const {host, publish} = this.#parts;
 		const images = this.#everyImageWith(info.sha1);
-		this.#suffering.set(info.sha1, images.map(named));
+		if (this.#asked > 0) {
+			this.#suffering.set(info.sha1, images.map(named));
+		}
 		const ours = images.filter(({uuid}) => publish.get(uuid) !== undefined);
 		const outcome = this.#fetchAgain(info.sha1, images);
 		const about = {sha1: info.sha1, bytes: info.size, problem, source: info.source};
@@ -77,21 +81,30 @@ export class Verification {
 	): AsyncGenerator<VerifyEvent, void, undefined> {
 		const {scrub} = this.#parts;
 		const sha1s = options.uuids.length === 0 ? undefined : this.#filesOf(options.uuids);
-		for await (const step of scrub.run({sha1s, bytesPerSecond: options.bytesPerSecond, signal})) {
-			if (step.what !== 'file') {
-				yield step;
-				continue;
+		this.#asked++;
+		try {
+			for await (const step of scrub.run({sha1s, bytesPerSecond: options.bytesPerSecond, signal})) {
+				if (step.what !== 'file') {
+					yield step;
+					continue;
+				}
+				const {sha1} = step.info;
+				const images = this.#suffering.get(sha1) ?? this.#imagesWith(sha1).map(named);
+				this.#suffering.delete(sha1);
+				yield {
+					what: 'file',
+					sha1,
+					images,
+					outcome: step.outcome,
+					...(step.problem === undefined ? {} : {problem: step.problem}),
+				};
 			}
-			const {sha1} = step.info;
-			const images = this.#suffering.get(sha1) ?? this.#imagesWith(sha1).map(named);
-			this.#suffering.delete(sha1);
-			yield {
-				what: 'file',
-				sha1,
-				images,
-				outcome: step.outcome,
-				...(step.problem === undefined ? {} : {problem: step.problem}),
-			};
+		} finally {
+			this.#asked--;
+			if (this.#asked === 0) {
+				// What the schedule found meanwhile, nobody asks for.
+				this.#suffering.clear();
+			}
 		}
 	}
 
@@ -152,7 +165,7 @@ export class Verification {
 	#everyImageWith(sha1: Sha1): readonly Manifest[] {
 		const {catalog, files} = this.#parts;
 		const found = new Map(this.#imagesWith(sha1).map(manifest => [manifest.uuid, manifest]));
-		for (const {manifest} of catalog.overview()) {
+		for (const manifest of catalog.manifests()) {
 			if (!found.has(manifest.uuid) && manifest.files.some((_, index) => files.sha1Of(manifest, index) === sha1)) {
 				found.set(manifest.uuid, manifest);
 			}
@@ -177,7 +190,8 @@ export class Verification {
 			const {signal} = this.#stop;
 			void flights
 				.fetch({wanted, suppliers: () => suppliers({signal}), onStored: onHeld, signal})
-				.then(outcome => {
+				.then(async outcome => {
+					await this.#heldAgain(sha1, images);
 					host.log.info({image: manifest.uuid, sha1, outcome}, 'a file that was wrong has been fetched again');
 				})
 				.catch((error: unknown) => {
@@ -189,6 +203,19 @@ export class Verification {
 			return 'refetching';
 		}
 		return 'lost';
+	}
+
+	/** The transfer was one image's; the file is that of the others as well. */
+	async #heldAgain(sha1: Sha1, images: readonly Manifest[]): Promise<void> {
+		const {catalog, files, store} = this.#parts;
+		for (const manifest of images) {
+			const info = store.stat(sha1);
+			const known = catalog.known(manifest.uuid);
+			const index = manifest.files.findIndex((_, at) => files.sha1Of(manifest, at) === sha1);
+			if (info !== undefined && known !== undefined && index !== -1) {
+				await files.plan({manifest, source: known.source}, index).onHeld(info);
+			}
+		}
 	}
 }
 

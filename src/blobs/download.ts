@@ -395,6 +395,10 @@ export class Download {
 	async #closeUnlessRead(): Promise<void> {
 		if (this.#followers.size === 0) {
 			this.#place.end();
+			if (this.#partial?.written === 0) {
+				// Nothing has come of it that anybody could go on with.
+				await this.#options.store.discard(this.#partial).catch(() => undefined);
+			}
 			await this.#partial?.close().catch(() => undefined);
 			await this.#blob?.close().catch(() => undefined);
 		}

@@ -195,18 +195,29 @@ export class Keeper implements RoomMaker {
 		{force, by}: {readonly force: boolean; readonly by?: string | undefined},
 	): Promise<readonly EvictedFile[]> {
 		return this.inTurn(async () => {
-			// Whoever says so knows what was used a moment ago.
-			const judgement = await this.#judge(0);
-			if (judgement === undefined) {
-				return sha1s.map(sha1 => ({sha1, bytes: 0, problem: 'it is not known yet what must stay'}));
+			const outcomes = new Map<Sha1, EvictedFile>();
+			for (let goesOn = true; goesOn;) {
+				const left = sha1s.filter(sha1 => !outcomes.has(sha1));
+				this.#isOutdated = false;
+				// Whoever says so knows what was used a moment ago.
+				const judgement = await this.#judge(0);
+				if (judgement === undefined) {
+					return sha1s.map(sha1 => ({sha1, bytes: 0, problem: 'it is not known yet what must stay'}));
+				}
+				const {going, problems} = mayGo(judgement, left, force);
+				const mayPause = (): boolean => this.#isOutdated;
+				const result = await this.#clearing.run({judgement, victims: going, reason: 'operator', by, mayPause});
+				for (const sha1 of left) {
+					const problem = problems.get(sha1) ?? result.problems.get(sha1);
+					if (result.gone.has(sha1)) {
+						outcomes.set(sha1, {sha1, bytes: judgement.files.get(sha1)?.blob.size ?? 0});
+					} else if (problem !== undefined) {
+						outcomes.set(sha1, {sha1, bytes: 0, problem});
+					}
+				}
+				goesOn = result.wasPaused;
 			}
-			const {going, problems} = mayGo(judgement, sha1s, force);
-			const result = await this.#clearing.run({judgement, victims: going, reason: 'operator', by});
-			return sha1s.map(sha1 => {
-				const bytes = result.gone.has(sha1) ? (judgement.files.get(sha1)?.blob.size ?? 0) : 0;
-				const problem = problems.get(sha1) ?? result.problems.get(sha1);
-				return {sha1, bytes, ...(problem === undefined ? {} : {problem})};
-			});
+			return sha1s.map(sha1 => outcomes.get(sha1) ?? {sha1, bytes: 0});
 		});
 	}
 

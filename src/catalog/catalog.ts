@@ -210,6 +210,15 @@ export class Catalog {
 		return this.#overview.all();
 	}
 
+	/** Every image that is known of any source, hidden ones and those found by uuid included; some more than once. */
+	*manifests(): Generator<Manifest, void, undefined> {
+		yield* this.overview().map(({manifest}) => manifest);
+		yield* this.#lists.flatMap(({hidden}) => hidden);
+		for (const {manifest} of this.#memory.looseImages()) {
+			yield manifest;
+		}
+	}
+
 	/** An image as far as it is known without asking anybody, whether or not it is offered. */
 	known(uuid: Uuid): KnownImage | undefined {
 		return this.#overview.of(uuid);

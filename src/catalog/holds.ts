@@ -200,22 +200,25 @@ export class Holds {
 		}
 	}
 
-	/** What can still be told from a damaged file: every uuid that stands among the held stays held. */
+	/**
+	 * What can still be told from a damaged file. Of the releases each uuid that stands there; the held must be there
+	 * whole, since one that was cut off or painted over would be offered.
+	 */
 	async #salvage(text: string, problem: string): Promise<void> {
 		const from = text.indexOf('"held"');
-		if (from === -1) {
+		const middle = text.indexOf('"released"', from);
+		const uuids = from === -1 || middle === -1 ? undefined : keysOf(text.slice(from, middle));
+		if (uuids === undefined) {
 			throw new MirrorError(
 				`what operators hold cannot be read (${problem}): repair the file of holds, or delete it to offer everything`,
 			);
 		}
-		const seen = text.indexOf('"firstSeen"', from);
-		const until = seen === -1 ? text.length : seen;
-		const middle = text.indexOf('"released"', from);
-		const end = middle === -1 || middle > until ? until : middle;
+		const seen = text.indexOf('"firstSeen"', middle);
 		const atMs = this.#host.clock.now();
 		const note = 'the file of holds was damaged, and this is what was left of it';
-		const held = uuidsIn(text.slice(from, end)).map(uuid => [uuid, {atMs, by: undefined, note}] as const);
-		const released = uuidsIn(text.slice(end, until)).map(uuid => [uuid, {atMs, by: undefined}] as const);
+		const held = uuids.map(uuid => [uuid, {atMs, by: undefined, note}] as const);
+		const left = uuidsIn(text.slice(middle, seen === -1 ? text.length : seen));
+		const released = left.map(uuid => [uuid, {atMs, by: undefined}] as const);
 		this.#state = {held: new Map(held), released: new Map(released)};
 		await this.#file?.setAside?.();
 		this.#host.log.error(
@@ -256,6 +259,18 @@ function readEntries(value: unknown): ReadonlyMap<Uuid, OperatorHold> | undefine
 		});
 	}
 	return entries;
+}
+
+/** Of the text of a property whose value is an object, up to the next property. `undefined`: it is not whole. */
+function keysOf(property: string): readonly Uuid[] | undefined {
+	let value: unknown;
+	try {
+		value = JSON.parse(property.slice(property.indexOf(':') + 1).replace(/,\s*$/, ''));
+	} catch {
+		return undefined;
+	}
+	const keys = isObject(value) ? Object.keys(value).map(uuidsIn) : undefined;
+	return keys?.every(({length}) => length > 0) === true ? keys.flat() : undefined;
 }
 
 function uuidsIn(text: string): readonly Uuid[] {

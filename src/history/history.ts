@@ -92,6 +92,10 @@ export class History implements HistoryApi {
 
 	/** The last minute, as far as it has come, is in it and on the disk afterwards. */
 	async stop(): Promise<void> {
+		if (!this.#running) {
+			// Where it was never started it has not taken over what lies there, either.
+			return;
+		}
 		this.#running = false;
 		this.#timer?.cancel();
 		this.#stopListening();

@@ -134,6 +134,8 @@ test('nobody gets a wrong file whole, nothing of it is kept but in quarantine, a
 	const [kept] = await rig.store.quarantined.list();
 	t.is(kept?.size, 300_000);
 	t.deepEqual(await readFile(rig.layout.quarantined(kept?.name ?? '')), wrong);
+	t.false(rig.store.hasPartial(sha1Of(image)), 'nor does an empty beginning stay');
+	t.deepEqual(await readdir(rig.layout.partials), []);
 
 	t.deepEqual(await rig.fetch(image, [liar]), image.bytes);
 	t.deepEqual(liar.opened, [0, 0]);

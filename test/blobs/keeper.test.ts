@@ -685,3 +685,49 @@ test('a file that cannot be deleted stays and is counted', async t => {
 	t.is(rig.store.bytes, 2000);
 	t.true(rig.has(b));
 });
+
+test('what is pinned while an operator’s word is being carried out stays', async t => {
+	const both = images(2);
+	const rig = await startKeeping(t);
+	for (const image of both) {
+		await rig.fetch(image);
+		rig.know(image);
+	}
+	rig.host.events.listen(({type, sha1}) => {
+		const other = both.find(image => image.sha1 !== sha1);
+		if (type === 'image.evicted' && other !== undefined) {
+			rig.know(other, {pinned: true});
+			rig.store.keeper.changed();
+		}
+	});
+	const outcomes = await rig.store.keeper.evict(both.map(sha1Of), {force: true});
+	t.deepEqual(outcomes.map(({bytes}) => bytes).toSorted(), [0, 1000]);
+	t.regex(outcomes.find(({problem}) => problem !== undefined)?.problem ?? '', /it is pinned/);
+	t.is(rig.here(both).length, 1);
+});
+
+test('the beginning of a file that somebody left a moment ago gives way where nothing else can', async t => {
+	const rig = await startKeeping(t, {keep: {maxBytes: 1000}});
+	const left = makeImage({size: 900});
+	const partial = await rig.begin(left, 600);
+	await partial.close();
+	const wanted = makeImage({size: 800});
+	t.truthy(await rig.fetch(wanted));
+	t.false(rig.store.hasPartial(left.sha1));
+	const {told, found} = await rig.counts();
+	t.deepEqual(told, found);
+});
+
+test('who began a file anew is not hurt by the end of whoever had it before', async t => {
+	const rig = await startKeeping(t);
+	const image = makeImage({size: 1000});
+	const before = await rig.begin(image, 0);
+	const after = await rig.begin(image, 500);
+	await rig.store.discard(before);
+	t.true(rig.store.hasPartial(image.sha1));
+	await before.close();
+	await after.close();
+	const {told, found} = await rig.counts();
+	t.deepEqual(told, found);
+	t.like(found, {partials: 1, partialBytes: 500});
+});

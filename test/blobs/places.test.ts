@@ -47,6 +47,29 @@ test('clients go in the order in which they ask; the background goes when none o
 	t.deepEqual([second.open, ahead.open], [true, false]);
 });
 
+test('what waits in the background and is wanted by a client takes its turn behind the clients that asked before', async t => {
+	const places = newPlaces(1, 1);
+	const order: string[] = [];
+	const ask = (name: string, background: boolean): Place => {
+		const place = places.begin({background});
+		void place.turn(never).then(() => order.push(name));
+		return place;
+	};
+	const first = ask('first', false);
+	const ahead = ask('ahead', true);
+	const second = ask('second', false);
+	ahead.toClients();
+	const end = async (place: Place): Promise<void> => {
+		place.giveBack();
+		place.end();
+		await Promise.resolve();
+	};
+	await end(first);
+	t.deepEqual(order, ['first', 'second']);
+	await end(second);
+	t.deepEqual(order, ['first', 'second', 'ahead']);
+});
+
 const step = fc.record({
 	what: fc.constantFrom('client', 'ahead', 'jump', 'promote', 'takes', 'rests', 'abort', 'end', 'limits'),
 	which: fc.nat(20),

@@ -119,8 +119,9 @@ test('a damaged file loses no hold: what is named in it goes on', async t => {
 	const text = await readFile(file.path, 'utf8');
 	const damages = [
 		text.slice(0, text.indexOf('"firstSeen"') + 5),
-		text.replace('"atMs"', '"at'),
+		text.slice(0, text.indexOf(c) + 40),
 		text.replace(/\}\s*$/, ''),
+		text.replace(`"${b}"`, `"${b} "`),
 		`x${text}`,
 	];
 	for (const damaged of damages) {
@@ -134,12 +135,27 @@ test('a damaged file loses no hold: what is named in it goes on', async t => {
 		t.like(await file.content(), {version: 1});
 	}
 	t.is(host.linesLike({level: 50}).length, damages.length);
-	// Cut short in the middle of them: the rest cannot be known, but is not taken for released.
-	await writeFile(file.path, text.slice(0, text.indexOf(b) + 40));
-	const again = new Holds({host, file});
-	await again.load();
-	t.deepEqual([...again.held.keys()], [a, b]);
-	t.false(again.isReleased(c));
+});
+
+test('a file that does not have all that was held is an end, wherever it is cut or painted over', async t => {
+	const {holds, file, host} = await open(t);
+	await holds.hold(a, {by: 'anna', note: 'with "released" in it'});
+	await holds.hold(b, {by: undefined, note: undefined});
+	const text = await readFile(file.path, 'utf8');
+	const whole = text.indexOf('"released": ');
+	const damages = Array.from({length: whole}, (_, length) => text.slice(0, length));
+	for (let at = text.indexOf('"held"'); at < whole - 30; at += 7) {
+		damages.push(`${text.slice(0, at)}${'\0'.repeat(30)}${text.slice(at + 30)}`);
+	}
+	damages.push(
+		text.replace(`"${b}"`, '"b"'),
+		text.replace(/"held": \{[^]*\n\},\n"released"/, '"held": null,\n"released"'),
+	);
+	for (const damaged of damages) {
+		await writeFile(file.path, damaged);
+		const error = await t.throwsAsync(new Holds({host, file}).load(), {instanceOf: MirrorError}, damaged);
+		t.regex(error.message, /^what operators hold cannot be read [^]* repair the file of holds, or delete it/);
+	}
 });
 
 test('a file of which nothing can be told is an end, not an offer of everything', async t => {

@@ -446,3 +446,14 @@ test('whatever happens, all that was counted is in the points once, in order, an
 		{numRuns: 60},
 	);
 });
+
+test('one that was stopped before it had begun leaves what is kept as it was', async t => {
+	const {history, clock, kept} = await start();
+	await clock.advance(3 * minute);
+	await history.stop();
+	const {text} = kept;
+	const host = testHost({clock: new ManualClock(noon + hour)});
+	const other = new History({host, sources: () => [], read: kept.read, write: kept.write});
+	await other.stop();
+	t.is(kept.text, text);
+});

@@ -548,3 +548,47 @@ test('25,000 images and twenty rules keep nobody waiting', async t => {
 	t.log(`at most ${longestMs.toFixed()} ms at once`);
 	t.true(longestMs < 250, `${longestMs} ms`);
 });
+
+test('an origin that nobody had is wanted as soon as it is known, though no list is another for it', async t => {
+	const {ahead, clock, prefetcher, wanted} = await startPrefetcher(t, {
+		rules: [rule({include: {name: ['b']}})],
+		prepare(mirror) {
+			mirror.add(2, {name: 'b', origin: 1});
+		},
+	});
+	t.deepEqual(wanted(), [2]);
+	const lookUp = ahead.image.bind(ahead);
+	const origin = aheadImage(1);
+	ahead.image = uuid => (uuid === id(1) ? origin : lookUp(uuid));
+	prefetcher.catalogChanged();
+	await clock.advance(1000);
+	await settle();
+	t.deepEqual(wanted(), [1, 2]);
+});
+
+test('nights that were too short for a file do not count as failures of it', async t => {
+	const {ahead, clock, told, report} = await startPrefetcher(t, {
+		rules: [rule(night)],
+		at: '2026-01-05T21:00:00',
+		prepare(mirror) {
+			mirror.add(1, {size: 1_000_000});
+			mirror.speed = 1;
+		},
+	});
+	for (let nights = 0; nights < 5; nights++) {
+		await clock.advance(dayMs);
+	}
+	t.deepEqual(
+		ahead.fetches.map(({outcome}) => outcome),
+		Array.from({length: 5}, () => 'stopped'),
+	);
+	ahead.speed = Infinity;
+	ahead.mishaps.set(id(1), [new MirrorError('the source is away')]);
+	await clock.advance(hourMs + 2 * minuteMs);
+	t.deepEqual(
+		ahead.fetches.slice(5).map(({outcome}) => outcome),
+		['failed', 'fetched'],
+	);
+	t.deepEqual(told(), ['all begun', 'all ended'], 'all in one run');
+	t.is(report().lastProblem, undefined);
+});
