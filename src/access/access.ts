@@ -16,7 +16,7 @@ import {PasswordChecks} from './password-checks.js';
 import {Replays} from './replays.js';
 import {Sessions, sessionWords, type SessionProof} from './sessions.js';
 import {isKnownAlgorithm, signedText, signer} from './signature.js';
-import {hashToken} from './tokens.js';
+import {hashToken, looksLikeToken} from './tokens.js';
 
 export interface Asked {
 	readonly method: string;
@@ -169,8 +169,9 @@ export class Access {
 		const hash = account?.password;
 		const fits = password !== '' && (await this.#passwords.fits({user, password, hash, address: origin.address}));
 		if (!fits || account === undefined || hash === undefined) {
-			// Without a password it may be a token, spelt wrong or no longer good: nothing for the log.
-			return this.#refuse(origin, password === '' ? {} : {user}, 'the user or the password is wrong');
+			// It may be a token, spelt wrong, no longer good, or with some password beside it: nothing for the log.
+			const isSecret = password === '' || looksLikeToken(user);
+			return this.#refuse(origin, isSecret ? {} : {user}, 'the user or the password is wrong');
 		}
 		return {account, proof: {kind: 'password', hash}};
 	}

@@ -96,7 +96,8 @@ export class Accounts {
 		await this.#looking;
 		const sinceMs = this.#host.clock.now() - this.#lookedAtMs;
 		const isNew = somebody !== undefined && !this.#knows(somebody);
-		if (isNew || sinceMs < 0 || sinceMs >= lookEveryMs) {
+		// Somebody else's look may have begun in this very tick: what it finds counts for both.
+		if (isNew || sinceMs < 0 || sinceMs >= lookEveryMs || this.#looking !== undefined) {
 			await this.#look(false);
 		}
 	}

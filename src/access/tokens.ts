@@ -10,6 +10,11 @@ export function makeToken(): string {
 	return `${prefix}${randomBytes(24).toString('hex')}`;
 }
 
+/** Whether somebody may have meant a token by it: it is no text for a log then. */
+export function looksLikeToken(text: string): boolean {
+	return text.startsWith(prefix);
+}
+
 /** As tokens are kept. They cannot be guessed, so nothing slower is needed. */
 export function hashToken(token: string): string {
 	return createHash('sha256').update(token).digest('hex');

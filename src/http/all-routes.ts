@@ -81,7 +81,7 @@ export function allRoutes(
 		...operateStorageRoutes({operate, lines}),
 		...operateSourceRoutes({operate, history}),
 		...prefetchRoutes({prefetch, lines}),
-		...logRoutes({logTail, stopping}),
+		...logRoutes({logTail, host, access, stopping}),
 		...eventRoutes({host, access, instanceId, stopping}),
 		...checkRoutes({mode: () => settings().mode, clock: host.clock}),
 		...sessionRoutes({mirror, access, version, settings}),

@@ -41,6 +41,23 @@ export async function admit(exchange: Exchange, gate: Gate, {auth, right}: Rule)
 }
 
 /**
+ * Whether the reader of a stream may go on reading: users go, their rights change, logins and networks as well. What
+ * cannot be found out just now changes nothing, and a signature, which cannot be shown twice, holds for its stream.
+ */
+export async function mayStill(exchange: Exchange, gate: Gate, right: Right): Promise<boolean> {
+	if (exchange.caller.credential === 'signature') {
+		return true;
+	}
+	const asStranger = isRead(exchange) && isFromOtherSite(exchange);
+	try {
+		requireRight(await gate.identify(exchange.asked, {asStranger}), right);
+		return true;
+	} catch (error) {
+		return !(error instanceof UnauthorizedError || error instanceof ForbiddenError);
+	}
+}
+
+/**
  * A login that is right counts here, too: it may be what shows somebody a private image's file. Where the network's
  * rights are enough already, nobody's time is spent on it.
  */

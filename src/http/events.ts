@@ -6,9 +6,7 @@
  * https://html.spec.whatwg.org/multipage/server-sent-events.html
  */
 import type {Host, MirrorEvent, Timer} from '../host.js';
-import {requireRight} from '../access/caller.js';
-import {UnauthorizedError} from '../errors.js';
-import type {Gate} from './callers.js';
+import {mayStill, type Gate} from './callers.js';
 import type {Exchange} from './exchange.js';
 import {refuseOthers} from './fields.js';
 import {Outlet, untilOver} from './outlet.js';
@@ -138,17 +136,9 @@ class EventStream {
 		});
 	}
 
-	/** A login of the page may have ended meanwhile; what else there is to log in with cannot be shown twice. */
 	async #recheck({exchange, outlet}: Reader): Promise<void> {
-		if (exchange.caller.credential !== 'session') {
-			return;
-		}
-		try {
-			requireRight(await this.#access.identify(exchange.asked), 'private');
-		} catch (error) {
-			if (error instanceof UnauthorizedError) {
-				await outlet.end();
-			}
+		if (!(await mayStill(exchange, this.#access, 'private'))) {
+			await outlet.end();
 		}
 	}
 }

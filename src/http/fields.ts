@@ -133,11 +133,15 @@ function refuse(names: readonly string[], known: readonly string[], what: string
 		const there = known.length === 0 ? 'there are none' : `known are ${known.join(', ')}`;
 		throw new InvalidParameterError(
 			`no such ${what} here: ${unknown.slice(0, 5).map(shortened).join(', ')}; ${there}`,
-			unknown.slice(0, 100).map(field => ({field, code: 'Invalid', message: 'is not known here'})),
+			unknown.slice(0, 100).map(field => ({field: cut(field), code: 'Invalid', message: 'is not known here'})),
 		);
 	}
 }
 
 function shortened(name: string): string {
-	return JSON.stringify(name.length > 100 ? `${name.slice(0, 100)}…` : name);
+	return JSON.stringify(cut(name));
+}
+
+function cut(name: string): string {
+	return name.length > 100 ? `${name.slice(0, 100)}…` : name;
 }

@@ -1,12 +1,13 @@
 /**
  * The last lines of the log, and those that come, as they would stand in it.
  */
-import type {LogLevel} from '../host.js';
+import type {Host, LogLevel} from '../host.js';
 import {booleanParam} from '../image/query.js';
+import {mayStill, type Gate} from './callers.js';
 import type {Exchange} from './exchange.js';
 import {numberParam, oneOfParam, refuseOthers} from './fields.js';
 import {line, lineType} from './ndjson.js';
-import {Outlet, untilOver} from './outlet.js';
+import {Outlet, endUnlessAllowed, untilOver} from './outlet.js';
 import {strict, type Route} from './routes.js';
 
 /** What is kept of the log. */
@@ -28,9 +29,13 @@ const names = ['trace', 'debug', 'info', 'warn', 'error', 'fatal'] as const;
 
 export function logRoutes({
 	logTail,
+	host,
+	access,
 	stopping,
 }: {
 	readonly logTail: LogLines;
+	readonly host: Pick<Host, 'clock'>;
+	readonly access: Gate;
 	readonly stopping: AbortSignal;
 }): readonly Route[] {
 	async function read(exchange: Exchange): Promise<void> {
@@ -55,6 +60,7 @@ export function logRoutes({
 		}
 		const outlet = new Outlet(exchange, {mostBytes: mostWaitingBytes});
 		outlet.push(before);
+		endUnlessAllowed(outlet, {clock: host.clock, isAllowed: () => mayStill(exchange, access, 'operate')});
 		const unlisten = logTail.listen(entry => {
 			if (entry.level >= levels[level]) {
 				outlet.push(line(entry));

@@ -5,6 +5,7 @@
  * does not read is cut off, and comes back when it likes.
  */
 import {setImmediate} from 'node:timers/promises';
+import type {Clock, Timer} from '../host.js';
 
 /** What it needs of an exchange. */
 export interface Sink {
@@ -14,6 +15,7 @@ export interface Sink {
 }
 
 const mostWaitingBytes = 1024 * 1024;
+const askEveryMs = 15_000;
 const fewTurns = 10;
 
 export class Outlet {
@@ -127,4 +129,25 @@ export async function untilOver(
 	await outlet.over;
 	left.removeEventListener('abort', onLeft);
 	stopping.removeEventListener('abort', onStop);
+}
+
+/** Ends it once its reader may not read on, which is asked every so often. */
+export function endUnlessAllowed(
+	outlet: Outlet,
+	{clock, isAllowed}: {readonly clock: Clock; readonly isAllowed: () => Promise<boolean>},
+): void {
+	let isOver = false;
+	const wait = (): Timer => clock.after(askEveryMs, () => void look());
+	const look = async (): Promise<void> => {
+		if (!(await isAllowed())) {
+			await outlet.end();
+		} else if (!isOver) {
+			timer = wait();
+		}
+	};
+	let timer = wait();
+	void outlet.over.then(() => {
+		isOver = true;
+		timer.cancel();
+	});
 }

@@ -88,7 +88,7 @@ test('credentials can be passed over', async t => {
 });
 
 test('a token logs in as Bearer, as the user and as the password', async t => {
-	const {identify, refusal, setUsers} = await startAccess(t);
+	const {identify, refusal, setUsers, host} = await startAccess(t);
 	const token = makeToken();
 	await setUsers({
 		ci: {may: ['publish'], tokens: [{label: 'x', sha256: hashToken(token), created: ''}]},
@@ -107,6 +107,11 @@ test('a token logs in as Bearer, as the user and as the password', async t => {
 	t.is(await refusal({authorization: `Bearer ${hashToken(token)}`}), 'the token is unknown');
 	t.is(await refusal(basic('eve', token)), 'the user or the password is wrong');
 	t.is(await refusal(basic(makeToken(), '')), 'the user or the password is wrong');
+	t.is(await refusal(basic(token, 'x-oauth-basic')), 'the user or the password is wrong');
+	t.deepEqual(
+		host.linesLike({msg: 'login refused'}).filter(line => JSON.stringify(line).includes(token)),
+		[],
+	);
 	await setUsers({ci: {may: ['publish']}});
 });
 

@@ -87,6 +87,20 @@ test('what becomes of a user becomes of their sessions', async t => {
 	t.like(await started.identify(alice), {credential: 'none'});
 });
 
+test('of those who ask at once, nobody is judged by what was so before', async t => {
+	const started = await startAccess(t);
+	const password = await hashPassword('a');
+	await started.setUsers({alice: {may: ['operate'], password}});
+	const alice = await logIn(started, 'alice', 'a');
+	await started.setUsers({});
+	await started.clock.advance(1000);
+	const asking = await Promise.all(Array.from({length: 5}, () => started.identify(alice)));
+	t.deepEqual(
+		asking.map(({user}) => user),
+		Array.from({length: 5}, () => undefined),
+	);
+});
+
 test('a session lasts as long as it is used', async t => {
 	const started = await startAccess(t, {sessionMs: hourMs});
 	await started.setUsers({alice: {password: await hashPassword('a')}});

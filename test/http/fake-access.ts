@@ -20,7 +20,7 @@ export class FakeAccess implements Gate {
 	reloads = 0;
 	/** Users by their words; a test may take one away, or add one. */
 	readonly sessions = new Map<string, {readonly name: string; readonly may: readonly Right[]}>();
-	readonly #users: ReadonlyMap<string, {readonly name: string; readonly may: readonly Right[]}>;
+	readonly #users: Map<string, {readonly name: string; readonly may: readonly Right[]}>;
 
 	constructor(
 		users: Readonly<Record<string, readonly Right[]>> = {},
@@ -82,6 +82,15 @@ export class FakeAccess implements Gate {
 
 	hasUsers(): Promise<boolean> {
 		return Promise.resolve(this.#users.size > 0);
+	}
+
+	/** `undefined`: there is no such user. */
+	setUser(name: string, may: readonly Right[] | undefined): void {
+		if (may === undefined) {
+			this.#users.delete(basicLogin(name));
+		} else {
+			this.#users.set(basicLogin(name), {name, may});
+		}
 	}
 
 	reload(): Promise<void> {

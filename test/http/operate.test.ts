@@ -150,6 +150,10 @@ test('what means nothing is refused before anything is done', async t => {
 	const known = (await ask(url, '/mirror/images?nmae=x')).json as {message: string; errors: object[]};
 	t.regex(known.message, /no such parameter here: "nmae"; known are name, version/);
 	t.deepEqual(known.errors, [{field: 'nmae', code: 'Invalid', message: 'is not known here'}]);
+	const long = JSON.stringify({['k'.repeat(1_000_000)]: 1});
+	const said = await ask(url, '/mirror/evict', {method: 'POST', headers: login('op'), body: long});
+	t.is(said.status, 422);
+	t.true(said.text.length < 1000, 'what is wrong is named, not sent back whole');
 	t.is((await ask(url, `/mirror/images/${uuidNumber(77)}`)).status, 404);
 	t.is((await ask(url, '/mirror/images', {method: 'DELETE'})).status, 405);
 	t.is((await ask(url, '/mirror/images', {headers: {accept: 'image/png'}})).status, 406);

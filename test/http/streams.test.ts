@@ -230,6 +230,38 @@ test('a stream ends with the login that it was begun with', async t => {
 	t.is((await ask(front.url, '/events', {headers: {cookie: 'imgmirror=w'}})).status, 401);
 });
 
+test("a stream ends with its reader's right to it, however the login was shown", async t => {
+	const access = new FakeAccess(users, {network: ['read']});
+	const front = await startFront(t, {access});
+	access.sessions.set('w', {name: 'viewer', may: ['private']});
+	const login = {authorization: basicLogin('viewer')};
+	const byCookie = await events(front, {cookie: 'imgmirror=w'});
+	const byPassword = await events(front, login);
+	const other = await events(front, op);
+	const log = await follow(front.url, '/mirror/log?follow=true', op);
+	await Promise.all([byCookie.until(/retry/), byPassword.until(/retry/), other.until(/retry/), log.until(/two/)]);
+	await front.host.clock.advance(15_000);
+	await Promise.all([byCookie.until(/:\n\n/), byPassword.until(/:\n\n/)]);
+
+	access.sessions.set('w', {name: 'viewer', may: ['read']});
+	access.setUser('viewer', undefined);
+	await front.host.clock.advance(15_000);
+	await Promise.all([byCookie.ended, byPassword.ended]);
+	t.true(byCookie.response.complete);
+	t.true(byPassword.response.complete);
+	front.logTail.say(30, 'still told');
+	await log.until(/still told/);
+
+	// Enough for events, and too little for the log.
+	access.setUser('op', ['private']);
+	await front.host.clock.advance(15_000);
+	await log.ended;
+	t.true(log.response.complete);
+	await eventually(() => front.logTail.listeners.size === 0);
+	front.host.events.emit('disk.ok');
+	await other.until(/disk\.ok/);
+});
+
 test('work tells each step in a line as it goes, and ends when its client leaves', async t => {
 	const front = await startFront(t, {access: new FakeAccess(users)});
 	let go: () => void = () => undefined;
