@@ -64,7 +64,8 @@ export function connectionError(error: unknown, target: Target): ConnectionError
 		return error;
 	}
 	const code = error instanceof Error && 'code' in error ? String(error.code) : '';
-	const make = (message: string, final = false): ConnectionError => new ConnectionError(message, {cause: error, final});
+	// What the system calls it adds nothing where we have words for it: it is left out then.
+	const make = (message: string, final = false): ConnectionError => new ConnectionError(message, {final});
 	const where = target.shown;
 	switch (code) {
 		case 'ECONNREFUSED':
@@ -122,12 +123,20 @@ export function answerError(
 }
 
 /** What whoever set it up could not know. */
-function adviceOn(status: number, code: string, {basePath}: Target): readonly string[] {
+function adviceOn(status: number, code: string, target: Target): readonly string[] {
 	if (status === 413 && code === '') {
 		return ['a proxy in front of it lets no more through: nginx needs "client_max_body_size 0;"'];
 	}
-	const end = /\/(?:images|datasets|publish|uploads|ping)$/.exec(basePath)?.[0];
-	return [404, 405].includes(status) && end !== undefined ? [`the URL should end before ${end}, it seems`] : [];
+	const advice = pathAdvice(target);
+	return [404, 405].includes(status) && advice !== undefined ? [advice] : [];
+}
+
+/** Where a URL was copied from a browser, or from a request. */
+export function pathAdvice({basePath}: Target): string | undefined {
+	const end = /\/(?:images|datasets|publish|uploads|ping|ui|docs|status|metrics|mirror|events|healthz|readyz)$/.exec(
+		basePath,
+	);
+	return end === null ? undefined : `the URL should end before ${end[0]}, it seems`;
 }
 
 function faultLine({field, code, message}: FieldFault): string {

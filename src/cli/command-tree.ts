@@ -52,6 +52,12 @@ export function nodesOf(node: CommandNode): readonly CommandNode[] {
 	return [node, ...node.commands.flatMap(nodesOf)];
 }
 
+/** Its own, and those of the command that is meant where none is named. */
+export function flagsOf({flags, commands, usual}: CommandNode): readonly Flag[] {
+	const further = commands.find(({path}) => path.at(-1) === usual)?.flags ?? [];
+	return [...flags, ...further.filter(({flags: name}) => !flags.some(own => own.flags === name))];
+}
+
 function nodeOf(command: Command, path: readonly string[], siblings: readonly string[]): CommandNode {
 	const help = command.createHelp();
 	const commands = help.visibleCommands(command);

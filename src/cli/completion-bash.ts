@@ -3,7 +3,7 @@
  *
  * It looks at the words before the cursor: which command they make, and whether the last of them wants a value.
  */
-import {nodesOf, type CommandNode, type Flag, type Values} from './command-tree.js';
+import {flagsOf, nodesOf, type CommandNode, type Flag, type Values} from './command-tree.js';
 
 export function bashCompletion(tree: CommandNode): string {
 	const nodes = nodesOf(tree);
@@ -17,7 +17,7 @@ export function bashCompletion(tree: CommandNode): string {
 				patterns: [keyOf(node)],
 				body: [
 					`commands=${quoted(node.commands.map(({path}) => path.at(-1) ?? ''))}`,
-					`flags=${quoted(node.flags.flatMap(namesOf))}`,
+					`flags=${quoted(flagsOf(node).flatMap(namesOf))}`,
 					`places=${quoted([valueOf(placesOf(node))])}`,
 				].join('; '),
 			})),
@@ -28,7 +28,7 @@ export function bashCompletion(tree: CommandNode): string {
 		'__imgmirror_value() {',
 		...cases(
 			nodes.flatMap(node => {
-				const flags = node.flags.filter(({value}) => value !== undefined);
+				const flags = flagsOf(node).filter(({value}) => value !== undefined);
 				return flags.map(flag => ({
 					patterns: namesOf(flag).map(name => `${keyOf(node)} ${name}`),
 					body: `value=${quoted([valueOf(flag.value?.values)])}`,
@@ -96,7 +96,7 @@ function namesOf({short, long}: Flag): readonly string[] {
 	return [long, short].filter(name => name !== undefined);
 }
 
-/** What the arguments of a command are; those of the command that is meant where none is named count as well. */
+/** What the arguments of a command are. */
 function placesOf(node: CommandNode): Values | undefined {
 	return node.places[0]?.values;
 }

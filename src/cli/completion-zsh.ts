@@ -3,7 +3,7 @@
  *
  * One function for each command, made for zsh's own `_arguments`.
  */
-import {nodesOf, type CommandNode, type Flag, type Place, type Values} from './command-tree.js';
+import {flagsOf, nodesOf, type CommandNode, type Flag, type Place, type Values} from './command-tree.js';
 
 export function zshCompletion(tree: CommandNode): string {
 	return [
@@ -23,7 +23,7 @@ export function zshCompletion(tree: CommandNode): string {
 
 function functionsOf(node: CommandNode): readonly string[] {
 	const name = nameOf(node.path);
-	const specs = node.flags.map(specOf);
+	const specs = flagsOf(node).map(specOf);
 	if (node.commands.length === 0) {
 		return [`${name}() {`, ...argumentsOf([...specs, ...node.places.map(placeSpec)]), '}'];
 	}

@@ -95,8 +95,8 @@ function limitsOf({bytes, freeBytes, diskBytes, limits, next}: Storage): readonl
 	const of = diskBytes === undefined ? '' : ` of ${humanBytes(diskBytes)}`;
 	const sentences: readonly (Cell | undefined)[] = [
 		maxBytes === undefined
-			? 'No size is set for all files together (store.maxBytes).'
-			: `Files may take ${humanBytes(maxBytes)} altogether (store.maxBytes).`,
+			? 'No size is set for all files together (store.maxSize).'
+			: `Files may take ${humanBytes(maxBytes)} altogether (store.maxSize).`,
 		{
 			text:
 				`The disk is to have ${humanBytes(minFreeBytes)} left (store.minFree)` +

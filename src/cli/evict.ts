@@ -6,7 +6,7 @@ import {list} from './fields.js';
 import type {CliIo} from './io.js';
 import {withOperator, type OperatorClient} from './operator-client.js';
 import type {Whereabouts} from './reach.js';
-import {chosenImages, plainUuid, type Chosen} from './uuid-prefixes.js';
+import {chosenImages, namedImages, plainUuid, type Chosen} from './uuid-prefixes.js';
 import {readDetails, readEvicted, type Evicted} from './wire.js';
 import {counted, humanBytes, painted, painter, titled, type Cell} from './words.js';
 
@@ -24,7 +24,7 @@ export async function evict(options: EvictOptions, io: CliIo): Promise<number> {
 	const {where, force, dryRun, json} = options;
 	options.uuids.forEach(plainUuid);
 	const {answer, chosen} = await withOperator(where, io, async server => {
-		const images = await chosenImages(server, options.uuids);
+		const images = await (json ? chosenImages : namedImages)(server, options.uuids);
 		const uuids = images.map(({uuid}) => uuid);
 		return {
 			chosen: images,

@@ -20,11 +20,14 @@ export class LiveText {
 
 	/** Instead of what was there. */
 	draw(text: string): void {
-		const {columns = 80, rows = 24} = this.#output;
+		// A terminal that does not know how large it is says 0.
+		const {columns = 0, rows = 0} = this.#output;
+		const width = columns > 0 ? columns : 80;
+		const height = rows > 0 ? rows : 24;
 		const all = text.replace(/\n$/, '').split('\n');
-		const most = Math.max(1, rows - 2);
+		const most = Math.max(1, height - 2);
 		const shown = all.length <= most ? all : [...all.slice(0, most - 1), `… and ${all.length - most + 1} more`];
-		const lines = shown.map(line => fitting(line, columns));
+		const lines = shown.map(line => fitting(line, width));
 		// In one go: a terminal that draws in between would flicker.
 		this.#output.write(`${this.#back()}${lines.map(line => `${line}${escape}K\n`).join('')}${escape}J`);
 		this.#lines = lines.length;

@@ -3,7 +3,7 @@
  *
  * The server sends pino's JSON; here it becomes the text that the server writes where it logs as text.
  */
-import {InterruptedError} from './client-errors.js';
+import {InterruptedError, NotRunningError} from './client-errors.js';
 import {exitCodes} from './exit-codes.js';
 import {isObject} from './fields.js';
 import type {CliIo} from './io.js';
@@ -29,7 +29,8 @@ export async function showLog({where, follow, lines, level, json}: LogOptions, i
 	}).toString();
 	const path = `/mirror/log${query === '' ? '' : `?${query}`}`;
 	const paint = painter(io.stdout, io);
-	await withOperator({...where, about: true}, io, async server => {
+	// One that was started for this would have nothing to tell.
+	await withOperator({...where, onlyRunning: true}, io, async server => {
 		try {
 			// Nothing may happen for long that is worth a line.
 			for await (const line of server.lines({path}, follow ? {answerMs: Infinity} : {})) {
@@ -38,6 +39,13 @@ export async function showLog({where, follow, lines, level, json}: LogOptions, i
 		} catch (error) {
 			throw server.signal.aborted ? new InterruptedError('') : error;
 		}
+	}).catch((error: unknown) => {
+		throw error instanceof NotRunningError
+			? new NotRunningError(
+					`${error.message}: what the last one said is where its service manager keeps it ` +
+						'("svcs -L imgmirror", "journalctl -u imgmirror")',
+				)
+			: error;
 	});
 	return exitCodes.ok;
 }

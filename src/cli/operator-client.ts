@@ -6,7 +6,7 @@
  */
 import {gunzipSync} from 'node:zlib';
 import {describe} from '../errors.js';
-import {AnswerError, ConnectionError} from './client-errors.js';
+import {AnswerError, ConnectionError, pathAdvice} from './client-errors.js';
 import type {Call, Client} from './client.js';
 import {interruptible} from './interruption.js';
 import type {CliIo} from './io.js';
@@ -27,10 +27,13 @@ const mostAnswerBytes = 512 * 1024 * 1024;
 export class OperatorClient {
 	readonly #client: Client;
 	readonly signal: AbortSignal;
+	/** The data directory on which none ran, so that this one was started for the command. */
+	readonly startedFor: string | undefined;
 
-	constructor(client: Client, signal: AbortSignal) {
+	constructor(client: Client, signal: AbortSignal, startedFor?: string) {
 		this.#client = client;
 		this.signal = signal;
+		this.startedFor = startedFor;
 	}
 
 	/** What the server is called in messages. */
@@ -125,7 +128,11 @@ export class OperatorClient {
 		} catch {
 			// Said below.
 		}
-		throw new ConnectionError(`what ${this.shown} answers is not an imgmirror's`, {final: true});
+		const advice = pathAdvice(this.#client.target);
+		throw new ConnectionError(
+			`what ${this.shown} answers is not an imgmirror's${advice === undefined ? '' : `: ${advice}`}`,
+			{final: true},
+		);
 	}
 
 	/** What whoever typed the command can do about it. */
@@ -142,7 +149,8 @@ export class OperatorClient {
 		}
 		if ((error.status === 404 || error.status === 405) && !(await this.#knowsOperators())) {
 			return new AnswerError(
-				`${this.shown} knows nothing of this command: it is an older imgmirror, or another image server`,
+				`${this.shown} knows nothing of this command: ` +
+					(pathAdvice(this.#client.target) ?? 'it is an older imgmirror, or another image server'),
 				error,
 			);
 		}
@@ -183,10 +191,11 @@ export async function withOperator<T>(
 ): Promise<T> {
 	return interruptible(io, signal =>
 		withServer(where, io, async ({client, startedHere, name}) => {
-			if (startedHere && where.about === true) {
-				io.stderr.write(`imgmirror: no server runs on ${name.replace(/^data:/, '')}: started one for this\n`);
+			const startedFor = startedHere ? name.replace(/^data:/, '') : undefined;
+			if (startedFor !== undefined && where.about === true) {
+				io.stderr.write(`imgmirror: no server runs on ${startedFor}: started one for this\n`);
 			}
-			return use(new OperatorClient(client, signal));
+			return use(new OperatorClient(client, signal, startedFor));
 		}),
 	);
 }

@@ -94,6 +94,9 @@ function showPlan(answer: unknown, {json}: PrefetchOptions, io: CliIo): number {
 }
 
 function sumOf({images, bytes, bytesToFetch, bytesPerSecond, ms, leftOut}: Plan): string {
+	if (images.length === 0 && leftOut === 0) {
+		return 'no image is like that: nothing to fetch ("imgmirror images" lists what there is)\n';
+	}
 	const here = images.filter(image => image.here).length;
 	const rate = bytesPerSecond === undefined ? '' : ` at ${humanBytes(bytesPerSecond)}/s`;
 	const time = ms === undefined || bytesToFetch === 0 ? '' : `, about ${humanTime(ms)}${rate}`;

@@ -43,7 +43,7 @@ export async function runProgram(argv: readonly string[], actions: Actions, io: 
 		code = exitCode;
 	});
 	try {
-		await program.parseAsync(argv, {from: 'user'});
+		await program.parseAsync(helpAsFlag(argv, program), {from: 'user'});
 	} catch (error) {
 		if (!(error instanceof CommanderError)) {
 			throw error;
@@ -52,6 +52,16 @@ export async function runProgram(argv: readonly string[], actions: Actions, io: 
 		return error.exitCode === 0 ? exitCodes.ok : exitCodes.usage;
 	}
 	return code;
+}
+
+/** `help prefetch run` as `prefetch run --help`: commander's own looks one word deep, and says nothing of a wrong one. */
+function helpAsFlag(argv: readonly string[], program: Command): readonly string[] {
+	const [first, ...words] = argv;
+	const [name] = words;
+	if (first !== 'help' || name === undefined || name.startsWith('-') || name === 'help') {
+		return argv;
+	}
+	return program.commands.some(command => command.name() === name) ? [...words, '--help'] : [name];
 }
 
 /** Every command that there is. `done` is told what the one that is run ends with. */
@@ -113,8 +123,17 @@ export function createProgram(actions: Actions, io: CliIo, done: (exitCode: numb
 		.action(act(() => actions.configExample()));
 
 	addCompletionCommand(program, io, done);
+	pointToHelp(program, 'imgmirror help');
 	// Only here, where there are many: what stands behind each is in its own help.
 	return program.configureHelp({subcommandTerm: command => command.name()});
+}
+
+/** What is missing or unknown is said with where to read what may stand there. */
+function pointToHelp(command: Command, line: string): void {
+	command.showHelpAfterError(`("${line}" says what may stand there)`);
+	for (const one of command.commands) {
+		pointToHelp(one, `${line} ${one.name()}`);
+	}
 }
 
 function withConfiguration(command: Command): Command {

@@ -4,7 +4,7 @@
  *
  * Only one process works on a data directory, so commands never touch it themselves: they all speak HTTP.
  */
-import {access, constants, stat} from 'node:fs/promises';
+import {access, constants, readdir, stat} from 'node:fs/promises';
 import {userInfo} from 'node:os';
 import {MessageChannel} from 'node:worker_threads';
 import {readConfig, type Config, type ConfigRequest} from '../config.js';
@@ -96,6 +96,12 @@ async function withOwnServer<T>(
 		// Root may write there, but the server could not write to what root has made.
 		throw new UsageError(`no server runs on ${data}, which is another account's: start it, or ${elsewhere}`);
 	}
+	if (await isForeign(data)) {
+		throw new UsageError(
+			`${data} is no data directory of an imgmirror, and none is made of it for this: name the server with ` +
+				'--url http://USER:PASSWORD@HOST, or its data directory with --data or --config',
+		);
+	}
 	const stop = await startPrivately(config, control, io);
 	if (stop === undefined) {
 		return running(false);
@@ -105,6 +111,15 @@ async function withOwnServer<T>(
 	} finally {
 		await stop();
 	}
+}
+
+/** What a data directory has from the first start on, or from the first user. */
+const marks: ReadonlySet<string> = new Set(['version', 'blobs', 'users.json', 'keys', 'control.sock']);
+
+/** Something else is kept there. A mistyped path must not be strewn with a mirror's files. */
+async function isForeign(folder: string): Promise<boolean> {
+	const names = (await readdir(folder)).filter(name => !name.startsWith('.') && name !== 'lost+found');
+	return names.length > 0 && !names.some(name => marks.has(name));
 }
 
 async function isOurs(folder: string): Promise<boolean> {

@@ -71,11 +71,19 @@ function sinceOf(since: string, now: number): string {
 	return Number.isNaN(at) ? '-' : roughTime(now - at);
 }
 
+/** What is wrong with it, without its name: that stands beside. */
+export function troubleOf({name, health, lastError}: Source): string | undefined {
+	const problem = health.state === 'down' ? (health.lastError ?? lastError) : lastError;
+	const prefix = `source ${name}: `;
+	return problem?.startsWith(prefix) === true ? problem.slice(prefix.length) : problem;
+}
+
 function notesOf(
-	{health, lastError, fresh, kind, urls, vanished, skipped, reasons, images}: Source,
+	source: Source,
 	full: boolean,
 ): readonly {readonly text: string; readonly colour: 'red' | 'yellow' | 'dim'}[] {
-	const problem = health.state === 'down' ? (health.lastError ?? lastError) : lastError;
+	const {health, fresh, kind, urls, vanished, skipped, reasons, images} = source;
+	const problem = troubleOf(source);
 	return [
 		...(full ? [{text: [kind, ...urls].filter(part => part !== undefined).join(' '), colour: 'dim' as const}] : []),
 		...(problem === undefined ? [] : [{text: problem, colour: health.state === 'down' ? 'red' : 'yellow'} as const]),

@@ -10,7 +10,7 @@ import type {CliIo} from './io.js';
 import {withOperator, type OperatorClient} from './operator-client.js';
 import {rulesTable} from './prefetch-rules.js';
 import type {Whereabouts} from './reach.js';
-import {sourcesTable} from './sources.js';
+import {sourcesTable, troubleOf} from './sources.js';
 import {transfersTable} from './transfers.js';
 import {
 	readEvent,
@@ -38,27 +38,32 @@ const shownFailures = 5;
 
 export async function showStatus(options: StatusOptions, io: CliIo): Promise<number> {
 	const {where, check, quiet, json} = options;
-	const answers = await withOperator({...where, about: true, onlyRunning: check}, io, askAll).catch(
-		(error: unknown) => {
-			if (check && !json && error instanceof NotRunningError) {
-				io.stdout.write(`${error.message}\n`);
-				return undefined;
-			}
-			throw error;
-		},
-	);
+	let notRunning: string | undefined;
+	const answers = await withOperator({...where, about: true, onlyRunning: check}, io, server => {
+		notRunning = server.startedFor;
+		return askAll(server);
+	}).catch((error: unknown) => {
+		if (check && !json && error instanceof NotRunningError) {
+			io.stdout.write(`${error.message}\n`);
+			return undefined;
+		}
+		throw error;
+	});
 	if (answers === undefined) {
 		return exitCodes.failure;
 	}
 	const seen = readAll(answers);
-	const problems = problemsOf(seen);
+	const problems = [
+		...(notRunning === undefined ? [] : [`no server runs on ${notRunning}: clients are not served`]),
+		...problemsOf(seen),
+	];
 	const code = check && problems.length > 0 ? exitCodes.failure : exitCodes.ok;
 	if (json) {
 		io.stdout.write(`${JSON.stringify({...answers, problems}, null, 2)}\n`);
 		return code;
 	}
 	if (!check) {
-		io.stdout.write(described(seen, problems, io));
+		io.stdout.write(described(seen, {problems, runs: notRunning === undefined}, io));
 		return code;
 	}
 	if (problems.length > 0) {
@@ -120,18 +125,26 @@ function problemsOf({ready, sources, storage}: Seen): readonly string[] {
 		...(ready.status !== 'ready' && ready.problems.length === 0 ? ['the mirror is not ready'] : []),
 		...sources.flatMap(downOf),
 		...(freeBytes !== undefined && freeBytes < limits.minFreeBytes
-			? [`the disk is low: ${humanBytes(freeBytes)} free, ${humanBytes(limits.minFreeBytes)} should be`]
+			? [
+					`the disk is low: ${humanBytes(freeBytes)} free, ${humanBytes(limits.minFreeBytes)} should be ("imgmirror du" says what stays, and why)`,
+				]
 			: []),
 		...scrub.damaged.map(({name, uuid}) => `${name} (${uuid}) was published here, and its file is damaged`),
 	];
 }
 
-function downOf({name, health, lastError}: Source): readonly string[] {
-	const {state, since, lastError: last = lastError} = health;
+function downOf(source: Source): readonly string[] {
+	const {name, health} = source;
+	const {state, since} = health;
+	const last = troubleOf(source);
 	return state === 'down' ? [`source ${name} is down since ${since}${last === undefined ? '' : `: ${last}`}`] : [];
 }
 
-function described(seen: Seen, problems: readonly string[], io: CliIo): string {
+function described(
+	seen: Seen,
+	{problems, runs}: {readonly problems: readonly string[]; readonly runs: boolean},
+	io: CliIo,
+): string {
 	const {server, sources, transfers, rules, failures} = seen;
 	const paint = painter(io.stdout, io);
 	const now = (io.clock ?? systemClock).now();
@@ -140,7 +153,7 @@ function described(seen: Seen, problems: readonly string[], io: CliIo): string {
 	const state =
 		problems.length === 0 ? paint('green', 'all is well') : paint('red', counted(problems.length, 'problem'));
 	const upSince = Date.parse(server.startedAt ?? '');
-	const up = Number.isNaN(upSince) ? '' : `, up for ${roughTime(now - upSince)}`;
+	const up = !runs ? ', not running' : Number.isNaN(upSince) ? '' : `, up for ${roughTime(now - upSince)}`;
 	return [
 		`imgmirror ${printable(server.version ?? '')}${up}: ${state}\n`,
 		...problems.map(problem => `${indent}${paint('red', printable(problem))}\n`),

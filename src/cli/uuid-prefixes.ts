@@ -5,6 +5,7 @@
  */
 import {NotFoundError, UsageError} from '../errors.js';
 import {isUuid} from '../image/manifest.js';
+import {AnswerError} from './client-errors.js';
 import {list} from './fields.js';
 import type {OperatorClient} from './operator-client.js';
 import {commandLineError} from './target.js';
@@ -27,6 +28,27 @@ export async function chosenImages(server: OperatorClient, given: readonly strin
 	const rows = short.length === 0 ? [] : list(readRow)(await server.get('/mirror/images'));
 	const chosen = wanted.map(digits => (isUuid(digits) ? {uuid: digits, row: undefined} : only(digits, rows)));
 	return [...new Map(chosen.map(image => [image.uuid, image])).values()];
+}
+
+/** The same with what each is called, as far as the server knows it. */
+export async function namedImages(server: OperatorClient, given: readonly string[]): Promise<readonly Chosen[]> {
+	const named: Chosen[] = [];
+	for (const {uuid, row} of await chosenImages(server, given)) {
+		named.push({uuid, row: row ?? (await rowOf(server, uuid))});
+	}
+	return named;
+}
+
+/** A name is for people only: what is wrong with the image is said where something is done with it. */
+async function rowOf(server: OperatorClient, uuid: string): Promise<Row | undefined> {
+	try {
+		return readRow(await server.get(`/mirror/images/${uuid}`));
+	} catch (error) {
+		if (error instanceof AnswerError) {
+			return undefined;
+		}
+		throw error;
+	}
 }
 
 /** Lower case. Throws ConfigError: before anything is asked of a server. */

@@ -56,6 +56,9 @@ test('bash completes commands, at every depth', async t => {
 test('bash completes flags, those of the command that stands there', async t => {
 	t.deepEqual(await bash(t, 'prefetch', '--dr'), ['--dry-run']);
 	t.deepEqual(await bash(t, 'prefetch', 'rules', '--dr'), []);
+	// Where none is named, list is meant.
+	t.deepEqual(await bash(t, 'images', '--out'), ['--output']);
+	t.deepEqual(await bash(t, 'images', 'show', '--out'), []);
 	t.deepEqual((await bash(t, 'status', '-')).includes('--check'), true);
 	t.deepEqual(await bash(t, 'evict', '01b2c898', '--f'), ['--force']);
 });

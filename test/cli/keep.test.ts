@@ -26,6 +26,10 @@ test('evict says of each what went and what stays, and fails if one stays', asyn
 		].join('\n'),
 	);
 	server.json('POST /mirror/evict', outcomes.slice(0, 1));
+	server.json(`GET /mirror/images/${uuidOf('abcd')}`, details(row('abcd')));
+	io.out = '';
+	t.is(await run('evict', uuidOf('abcd')), 0);
+	t.regex(io.out, /^abcd\S+ {2}base 1\.0\.0 {2}1\.50 MB {2}gone\n/);
 	io.out = '';
 	t.is(await run('evict', uuidOf('abcd'), '--json'), 0);
 	t.deepEqual(JSON.parse(io.out), outcomes.slice(0, 1));
@@ -45,7 +49,7 @@ test('evict --dry-run changes nothing and says what would go', async t => {
 	);
 	server.json(`GET /mirror/images/${uuidOf('cc')}`, details(row('cc'), {files: [{...file, here: 'part'}]}));
 	t.is(await run('evict', '--dry-run', uuidOf('aa')), 0);
-	t.is(io.out, `${uuidOf('aa')}    5.00 MB  would go\n1 image with 5.00 MB would go\n`);
+	t.is(io.out, `${uuidOf('aa')}  base 1.0.0  5.00 MB  would go\n1 image with 5.00 MB would go\n`);
 	io.out = '';
 	t.is(await run('evict', '--dry-run', uuidOf('aa'), uuidOf('bb'), uuidOf('cc')), 1);
 	t.regex(io.out, /stays: rule x wants it\n/);
@@ -151,7 +155,7 @@ test('du explains itself', async t => {
 			'promised to what is on its way  1.20 GB',
 			'',
 			'Limits',
-			'  Files may take 500 GB altogether (store.maxBytes).',
+			'  Files may take 500 GB altogether (store.maxSize).',
 			'  The disk is to have 10.0 GB left (store.minFree), and has 80.0 GB of 1.00 TB.',
 			'  What nobody has used for 90d goes by itself.',
 			'  Files take more than the 490 GB that they may.',

@@ -61,6 +61,7 @@ for (const command of commands) {
 		t.regex(out, /Exit codes:\n/);
 		t.true(out.split('\n').every(line => line.length <= 100));
 		t.is((await run(...command.slice(0, -1), 'help', ...command.slice(-1))).out, out);
+		t.is((await run('help', ...command)).out, out);
 	});
 }
 
@@ -71,6 +72,14 @@ const mistakes: Readonly<Record<string, readonly [argv: readonly string[], said:
 	'an unknown command of config': [['config', 'shw'], /unknown command 'shw'\n\(Did you mean show\?\)/],
 	'an unknown flag': [['serve', '--lisen', '80'], /^imgmirror: unknown option '--lisen'\n\(Did you mean --listen\?\)/],
 	'a flag without its value': [['serve', '--data'], /argument missing/],
+	'help for what is no command': [
+		['help', 'statsu'],
+		/^imgmirror: unknown command 'statsu'\n\(Did you mean status\?\)/,
+	],
+	'an argument left out': [
+		['prefetch', 'run'],
+		/missing required argument 'rule'\n\("imgmirror help prefetch run" says what may stand there\)\n$/,
+	],
 	'too many arguments': [['config', 'check', 'x.json'], /too many arguments/],
 	'a file that is not there': [
 		['config', 'check', '--config', '/none.json'],

@@ -1,6 +1,8 @@
 /**
  * The commands that show how the mirror fares: `status`, `sources`, `refresh`, `transfers`, `log`.
  */
+import {writeFile} from 'node:fs/promises';
+import {join} from 'node:path';
 import test from 'ava';
 import {runCli} from '../../src/cli/run.js';
 import {ManualClock} from '../helpers/manual-clock.js';
@@ -80,7 +82,7 @@ test('status says what is not well, and is no failure for that', async t => {
 				'imgmirror 1.2.3, up for 3 d: 4 problems',
 				'  the data directory cannot be written',
 				'  source lab is down since 2026-01-02T03:04:05.000Z: connect�[2J refused',
-				'  the disk is low: 1.00 GB free, 10.0 GB should be',
+				'  the disk is low: 1.00 GB free, 10.0 GB should be ("imgmirror du" says what stays, and why)',
 				`  web (${uuidOf('cc')}) was published here, and its file is damaged`,
 				'',
 			].join('\n'),
@@ -146,7 +148,7 @@ test('without a server, commands that show one say that it was started for them'
 	io.control = {...io.control, isRunning: async () => false};
 	t.is(await runHere('status'), 0);
 	t.regex(io.err, /^imgmirror: no server runs on \/\S+: started one for this\n$/);
-	t.regex(io.out, /all is well/);
+	t.regex(io.out, /^imgmirror 1\.2\.3, not running: 1 problem\n {2}no server runs on \/\S+: clients are not served\n/);
 	t.is(io.mirror.stops, 1);
 	io.err = '';
 	t.is(await runHere('images'), 0);
@@ -158,6 +160,23 @@ test('status --check starts none: that none runs is what it finds', async t => {
 	io.control = {...io.control, isRunning: async () => false};
 	t.is(await runHere('status', '--check', '--quiet'), 1);
 	t.regex(io.out, /^no server runs on \/\S+\n$/);
+	t.is(io.assembled.length, 0);
+});
+
+test('a log is of a server that runs', async t => {
+	const {io, runHere} = await bench(t);
+	io.control = {...io.control, isRunning: async () => false};
+	t.is(await runHere('log'), 1);
+	t.regex(io.err, /^imgmirror: no server runs on \/\S+: what the last one said is where .*svcs -L imgmirror/);
+	t.is(io.assembled.length, 0);
+});
+
+test('no server is started on a directory where something else is kept', async t => {
+	const io = new FakeIo();
+	const directory = await tempDir(t);
+	await writeFile(join(directory, 'letters.txt'), '');
+	t.is(await runCli(['status', '--data', directory], io), 1);
+	t.regex(io.err, /^imgmirror: \/\S+ is no data directory of an imgmirror, and none is made of it for this: /);
 	t.is(io.assembled.length, 0);
 });
 
@@ -198,6 +217,20 @@ test('who may not is told which right it takes, and who gives it', async t => {
 	});
 	t.is(await run('refresh'), 1);
 	t.regex(io.err, /bob may not operate here \(NotAuthorizedError\)\n {2}this takes the right "operate"/);
+});
+
+test('a URL out of the browser is told from a wrong server, and the name of a source is said once', async t => {
+	const {io, server, run} = await bench(t);
+	server.answers.clear();
+	t.is(await runCli(['images', '--url', `${server.url()}/ui/`], io), 1);
+	t.regex(io.err, /knows nothing of this command: the URL should end before \/ui, it seems\n$/);
+	server.answers.set('GET /ui/mirror/images', {text: '<html>'});
+	io.err = '';
+	t.is(await runCli(['images', '--url', `${server.url()}/ui`], io), 1);
+	t.regex(io.err, /is not an imgmirror's: the URL should end before \/ui, it seems\n$/);
+	server.json('GET /mirror/sources', [source('lab', {lastError: 'source lab: slow'})]);
+	t.is(await run('sources'), 0);
+	t.regex(io.out, /\n {2}slow\n/);
 });
 
 test('what is no JSON is no imgmirror', async t => {
