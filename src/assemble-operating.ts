@@ -124,7 +124,7 @@ export class Operating {
 	}
 
 	/** Before anybody asks anything: what must stay is known before anything may go. */
-	async start(): Promise<void> {
+	async start({briefly}: {readonly briefly: boolean}): Promise<void> {
 		const {host, store, catalog} = this.#parts;
 		await this.#pins.load();
 		await this.history.load();
@@ -138,10 +138,12 @@ export class Operating {
 				this.#heldChangedSoon();
 			}
 		});
-		await this.prefetch.start();
+		await this.prefetch.start({runs: !briefly});
 		store.keeper.setFacts(() => this.#keeping.facts());
 		await this.#scrub.load();
-		this.#scrub.start();
+		if (!briefly) {
+			this.#scrub.start();
+		}
 		host.metrics.pinnedImages.set([...this.#pins.list()].length);
 		host.metrics.heldImages.set(catalog.heldImages().length);
 	}

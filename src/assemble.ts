@@ -32,6 +32,8 @@ export interface AssembleOptions {
 	readonly stderr: {write(text: string): unknown; readonly isTTY?: boolean};
 	/** Instead of the real one: for tests. */
 	readonly host?: Host;
+	/** It runs for a command and is gone after it: nothing is begun that nobody asked for. */
+	readonly briefly?: boolean;
 }
 
 export interface RunningMirror {
@@ -51,7 +53,13 @@ export async function assemble(config: Config, options: AssembleOptions): Promis
 	const host = options.host ?? realHost(config, options.stderr, logTail);
 	const undo: (() => Promise<void> | void)[] = [];
 	try {
-		return await build(config, {version: options.version, host, logTail, layout: new Layout(config.data), undo});
+		return await build(config, {
+			...{version: options.version, briefly: options.briefly ?? false},
+			host,
+			logTail,
+			layout: new Layout(config.data),
+			undo,
+		});
 	} catch (error) {
 		// What went wrong first is what is told.
 		await runAll(undo.reverse()).catch(() => undefined);
@@ -77,7 +85,14 @@ function realHost({log}: Config, stderr: AssembleOptions['stderr'], tail: LogTai
 
 async function build(
 	config: Config,
-	parts: {version: string; host: Host; logTail: LogTail; layout: Layout; undo: (() => Promise<void> | void)[]},
+	parts: {
+		version: string;
+		briefly: boolean;
+		host: Host;
+		logTail: LogTail;
+		layout: Layout;
+		undo: (() => Promise<void> | void)[];
+	},
 ): Promise<RunningMirror> {
 	const {version, host, logTail, layout, undo} = parts;
 	host.metrics.buildInfo.set({version, node: process.version}, 1);
@@ -151,7 +166,7 @@ async function build(
 		...{host, layout, store, hashing, catalog, flights, mirror, sources, version, userAgent, instanceId},
 	});
 	undo.push(() => operating.stop());
-	await operating.start();
+	await operating.start({briefly: parts.briefly});
 	const control = await controlListener(config.data);
 	const front = await startHttp({
 		...{mirror, access, host, version, instanceId, logTail},

@@ -222,9 +222,9 @@ export interface HeldReport {
 
 export interface OperateApi {
 	/** Every image we know, held ones included; sorted as lists are. Rows of images that did not change are the same objects. */
-	rows(): readonly ImageRow[];
+	rows(): Promise<readonly ImageRow[]>;
 	/** Throws NotFoundError. */
-	details(uuid: Uuid): ImageDetails;
+	details(uuid: Uuid): Promise<ImageDetails>;
 	transfers(): readonly TransferReport[];
 	sources(): readonly SourceReport[];
 	conflicts(): readonly object[];

@@ -74,16 +74,18 @@ export class Operate implements OperateApi {
 		this.#parts = parts;
 	}
 
-	rows(): readonly ImageRow[] {
+	rows(): Promise<readonly ImageRow[]> {
 		return this.#parts.rows.all();
 	}
 
-	details(uuid: Uuid): ImageDetails {
+	async details(uuid: Uuid): Promise<ImageDetails> {
 		const {catalog, rows, store, storage, files} = this.#parts;
 		const known = this.#known(uuid);
 		const {manifest} = known;
 		const isHere = manifest.files.some((_, index) => rows.hereOf(manifest, index) === 'here');
-		const verdicts = new Map(isHere ? store.keeper.verdicts().map(verdict => [verdict.sha1, verdict]) : []);
+		const verdicts = new Map(
+			isHere ? (await store.keeper.verdictsInSteps()).map(verdict => [verdict.sha1, verdict] as const) : [],
+		);
 		return {
 			...rows.of(known),
 			manifest: JSON.parse(manifest.text) as object,

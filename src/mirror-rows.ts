@@ -8,6 +8,7 @@ import type {PinnedImages} from './blobs/pinned-images.js';
 import type {Flights} from './blobs/flights.js';
 import type {DiskStore} from './blobs/store.js';
 import type {Catalog, KnownImage} from './catalog/catalog.js';
+import {Slices} from './catalog/slices.js';
 import type {Manifest, Uuid} from './image/manifest.js';
 import type {Files} from './mirror-files.js';
 import type {ImageRow} from './mirror-operate-api.js';
@@ -27,37 +28,18 @@ export class Rows {
 	#rows = new Map<Uuid, {readonly known: KnownImage; readonly row: ImageRow}>();
 	#list: readonly ImageRow[] = [];
 	#madeOf: readonly unknown[] = [];
+	#making: Promise<readonly ImageRow[]> | undefined;
 
 	constructor(parts: RowParts) {
 		this.#parts = parts;
 	}
 
 	/** In the order of lists. The very same array as before where nothing changed. */
-	all(): readonly ImageRow[] {
-		const {catalog, store, pins, wants} = this.#parts;
-		const overview = catalog.overview();
-		const coming = this.#coming();
-		const madeOf = [
-			...[overview, store.generation, store.usageGeneration, [...coming].join()],
-			...[pins.generation, wants.generation],
-		];
-		if (madeOf.every((part, at) => part === this.#madeOf[at]) && this.#madeOf.length > 0) {
-			return this.#list;
-		}
-		const rows = new Map<Uuid, {readonly known: KnownImage; readonly row: ImageRow}>();
-		let isSame = overview.length === this.#list.length;
-		const list = overview.map((known, at) => {
-			const made = this.#row(known, coming);
-			rows.set(known.manifest.uuid, made);
-			isSame &&= made.row === this.#list[at];
-			return made.row;
+	all(): Promise<readonly ImageRow[]> {
+		this.#making ??= this.#make().finally(() => {
+			this.#making = undefined;
 		});
-		this.#rows = rows;
-		this.#madeOf = madeOf;
-		if (!isSame) {
-			this.#list = list;
-		}
-		return this.#list;
+		return this.#making;
 	}
 
 	of(known: KnownImage): ImageRow {
@@ -73,6 +55,39 @@ export class Rows {
 		}
 		const key = sha1 ?? `${manifest.uuid}.${index}`;
 		return coming.has(key) ? 'coming' : store.hasPartial(key) ? 'part' : 'away';
+	}
+
+	async #make(): Promise<readonly ImageRow[]> {
+		const {catalog, store, pins, wants} = this.#parts;
+		const overview = catalog.overview();
+		const coming = this.#coming();
+		// What changes while the rows are made is in the next.
+		const madeOf = [
+			...[overview, store.generation, store.usageGeneration, [...coming].join()],
+			...[pins.generation, wants.generation],
+		];
+		if (madeOf.every((part, at) => part === this.#madeOf[at]) && this.#madeOf.length > 0) {
+			return this.#list;
+		}
+		const slices = new Slices();
+		const rows = new Map<Uuid, {readonly known: KnownImage; readonly row: ImageRow}>();
+		const list: ImageRow[] = [];
+		let isSame = overview.length === this.#list.length;
+		for (const known of overview) {
+			if (slices.over) {
+				await slices.next();
+			}
+			const made = this.#row(known, coming);
+			rows.set(known.manifest.uuid, made);
+			isSame &&= made.row === this.#list[list.length];
+			list.push(made.row);
+		}
+		this.#rows = rows;
+		this.#madeOf = madeOf;
+		if (!isSame) {
+			this.#list = list;
+		}
+		return this.#list;
 	}
 
 	#coming(): ReadonlySet<string> {

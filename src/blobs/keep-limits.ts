@@ -70,10 +70,14 @@ export function excessOf({usedBytes, reservedBytes, allowedBytes}: Standing): nu
 export function wordsForNoRoom(standing: Standing, limits: KeepLimits, stays: string): string {
 	const {usedBytes, reservedBytes, freeBytes = 0, bound} = standing;
 	if (bound === 'limit') {
-		return `files may take ${limits.maxBytes} bytes; ${usedBytes} are here and ${reservedBytes} are needed for what is on its way; ${stays}`;
+		return (
+			`files may take ${bytesInWords(limits.maxBytes)}; ${bytesInWords(usedBytes)} are here and ` +
+			`${bytesInWords(reservedBytes)} are needed for what is on its way; ${stays}`
+		);
 	}
-	const floor = limits.minFreeBytes === 0 ? '' : `, ${limits.minFreeBytes} of which must stay free`;
-	return `the disk has ${freeBytes} bytes left${floor}, ${reservedBytes} are needed for what is on its way; ${stays}`;
+	const floor = limits.minFreeBytes === 0 ? '' : `, ${bytesInWords(limits.minFreeBytes)} of which must stay free`;
+	const needed = `${bytesInWords(reservedBytes)} are needed for what is on its way`;
+	return `the disk has ${bytesInWords(freeBytes)} left${floor}, ${needed}; ${stays}`;
 }
 
 /** What would go next and why, in a sentence. */
@@ -108,7 +112,8 @@ function inWords(ms: number): string {
 
 const units = ['B', 'kB', 'MB', 'GB', 'TB', 'PB'];
 
-function bytesInWords(bytes: number): string {
+/** `1.5 GB`. */
+export function bytesInWords(bytes: number): string {
 	let amount = bytes;
 	let unit = 0;
 	while (amount >= 999.5 && unit < units.length - 1) {

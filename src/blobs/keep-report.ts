@@ -3,7 +3,7 @@
  */
 import {chooseVictims, verdictsOf, type Judgement} from './eviction.js';
 import type {Verdict} from './keep-facts.js';
-import {hasEnd, wordsForNext, type KeepLimits, type Standing} from './keep-limits.js';
+import {bytesInWords, hasEnd, wordsForNext, type KeepLimits, type Standing} from './keep-limits.js';
 
 export interface KeepReport {
 	readonly freeBytes?: number;
@@ -57,8 +57,8 @@ export function wordsForStaying(judgement: Judgement | undefined): string {
 		return 'what of them may go is not known yet';
 	}
 	const {'free-to-go': free = 0, ...others} = bytesByReason(verdictsOf(judgement));
-	const reasons = Object.entries(others).map(([reason, bytes]) => `${bytes} ${reason}`);
-	return `${free} bytes may go${reasons.length === 0 ? '' : `, others stay: ${reasons.join(', ')}`}`;
+	const reasons = Object.entries(others).map(([reason, bytes]) => `${bytesInWords(bytes)} ${reason}`);
+	return `${bytesInWords(free)} may go${reasons.length === 0 ? '' : `, others stay: ${reasons.join(', ')}`}`;
 }
 
 function bytesByReason(verdicts: readonly Verdict[]): Readonly<Record<string, number>> {

@@ -41,6 +41,8 @@ export interface AssembleOptions {
 	readonly version: string;
 	/** Where the log goes. */
 	readonly stderr: Output;
+	/** For one command: nothing is begun that nobody asked for. */
+	readonly briefly?: boolean;
 }
 
 export type Assemble = (config: Config, options: AssembleOptions) => Promise<RunningMirror>;

@@ -136,7 +136,7 @@ async function startPrivately(config: Config, control: Control, io: CliIo): Prom
 		const mirror = await assemble(
 			// Its log is the command's: only what went wrong.
 			{...config, listen: [], log: {level: 'warn', format: 'text'}},
-			{version: io.version, stderr: io.stderr},
+			{version: io.version, stderr: io.stderr, briefly: true},
 		);
 		return () => mirror.stop();
 	} catch (error) {

@@ -69,18 +69,18 @@ export function parseRowQuery(query: QueryParams): RowQuery {
 }
 
 export class ImageRows {
-	readonly #rows: () => readonly ImageRow[];
+	readonly #rows: () => Promise<readonly ImageRow[]>;
 	/** By their query, in the order of their last use. */
 	readonly #kept = new Map<string, Kept>();
 	/** One at a time is laid out: each takes memory for all of its text. */
 	#turn: Promise<unknown> = Promise.resolve();
 
-	constructor({rows}: {readonly rows: () => readonly ImageRow[]}) {
+	constructor({rows}: {readonly rows: () => Promise<readonly ImageRow[]>}) {
 		this.#rows = rows;
 	}
 
 	async find({key, matches, offset, limit}: RowQuery): Promise<FoundRows> {
-		const found = this.#rows().filter(matches);
+		const found = (await this.#rows()).filter(matches);
 		const rows = found.slice(offset, limit === undefined ? undefined : offset + limit);
 		const before = this.#kept.get(key);
 		const kept = before !== undefined && areSame(before.rows, rows) ? before : {rows, json: this.#layOut(rows)};

@@ -29,7 +29,7 @@ export function operateImageRoutes({operate}: {readonly operate: OperateApi}): r
 		const uuid = uuidOf(params);
 		refuseOthers(exchange.query, []);
 		exchange.note({image: uuid});
-		await answerNow(exchange, operate.details(uuid));
+		await answerNow(exchange, await operate.details(uuid));
 	}
 
 	const actions = new Map<string, Action>([

@@ -71,11 +71,11 @@ export class Prefetcher implements PrefetchApi {
 		}
 	}
 
-	/** Resolves once it is known what every rule wants. */
-	async start(): Promise<void> {
+	/** Resolves once it is known what every rule wants. `runs` false: that is all, and none fetches by itself. */
+	async start({runs = true}: {readonly runs?: boolean} = {}): Promise<void> {
 		await this.#lastRuns.read(this.#settings.rules.map(({name}) => name));
 		await this.#refresh();
-		this.#isStarted = !this.#stopping.signal.aborted;
+		this.#isStarted = runs && !this.#stopping.signal.aborted;
 		this.#begin();
 	}
 

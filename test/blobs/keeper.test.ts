@@ -102,8 +102,8 @@ test('where nothing may go the transfer is told why, and nothing goes in vain', 
 	rig.know(b, {wantedBy: ['nightly']});
 	const big = makeImage({size: 2000});
 	const why =
-		'files may take 3500 bytes; 3000 are here and 2000 are needed for what is on its way; ' +
-		'1000 bytes may go, others stay: 1000 pinned, 1000 wanted';
+		'files may take 3.5 kB; 3.0 kB are here and 2.0 kB are needed for what is on its way; ' +
+		'1.0 kB may go, others stay: 1.0 kB pinned, 1.0 kB wanted';
 	await t.throwsAsync(rig.begin(big), {...noSpace, message: why});
 	t.is(rig.store.count, 3);
 	t.is(rig.store.reservedBytes, 0);
@@ -267,7 +267,7 @@ test('uploads make room and are taken in beyond the limits, as long as the disk 
 	// What has just been deleted may show as free only later.
 	await rig.clock.advance(minute);
 	disk.free = 7999;
-	await t.throwsAsync(rig.store.upload({size: 8000, maxBytes: 8000}), {...noSpace, message: /7999 bytes left/});
+	await t.throwsAsync(rig.store.upload({size: 8000, maxBytes: 8000}), {...noSpace, message: /8\.0 kB left/});
 	t.deepEqual(await readdir(rig.layout.uploads), []);
 	const {told, found} = await rig.counts();
 	t.deepEqual(told, found);

@@ -154,7 +154,7 @@ test('room is counted over all that is on its way, and only while it is', async 
 	await held.reached(10_000);
 
 	const first = await rig.store.upload({size: 100_000, maxBytes: most});
-	const full = {instanceOf: NoSpaceError, message: /250000 bytes left/};
+	const full = {instanceOf: NoSpaceError, message: /250 kB left/};
 	await t.throwsAsync(rig.store.upload({size: 100_000, maxBytes: most}), full);
 	t.deepEqual(await readdir(rig.layout.uploads), [first.id]);
 	// One of unknown size asks for nothing, until it is known.

@@ -76,12 +76,12 @@ export class FakeOperate implements OperateApi {
 		yield {what: 'end', right: 1, wrong: 0, unreadable: 0};
 	};
 
-	rows(): readonly ImageRow[] {
+	async rows(): Promise<readonly ImageRow[]> {
 		this.calls.push(['rows']);
 		return this.images;
 	}
 
-	details(uuid: Uuid): ImageDetails {
+	async details(uuid: Uuid): Promise<ImageDetails> {
 		this.calls.push(['details', uuid]);
 		const found = this.#find(uuid);
 		return {

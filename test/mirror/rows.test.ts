@@ -19,7 +19,7 @@ function rowsOf(overview: readonly KnownImage[]): {readonly rows: Rows; readonly
 	return {rows: new Rows(parts as unknown as RowParts), wants};
 }
 
-test('what a rule wants anew makes another row of that image, and of no other that it wanted before', t => {
+test('what a rule wants anew makes another row of that image, and of no other that it wanted before', async t => {
 	const known = [makeImage(), makeImage(), makeImage()].map(({text}): KnownImage => ({
 		manifest: parseManifest(text),
 		source: 'up',
@@ -32,13 +32,13 @@ test('what a rule wants anew makes another row of that image, and of no other th
 		'all',
 		[a, b].filter(uuid => uuid !== undefined),
 	);
-	const before = rows.all();
-	t.is(rows.all(), before);
+	const before = await rows.all();
+	t.is(await rows.all(), before);
 	wants.set(
 		'all',
 		[a, b, c].filter(uuid => uuid !== undefined),
 	);
-	const after = rows.all();
+	const after = await rows.all();
 	t.not(after, before);
 	t.deepEqual(
 		after.map(({wantedBy}) => wantedBy),
@@ -51,12 +51,12 @@ test('what a rule wants anew makes another row of that image, and of no other th
 		[b].filter(uuid => uuid !== undefined),
 	);
 	t.deepEqual(
-		rows.all().map(({wantedBy}) => wantedBy),
+		(await rows.all()).map(({wantedBy}) => wantedBy),
 		[['all'], ['all', 'more'], ['all']],
 	);
 	wants.forget('all');
 	t.deepEqual(
-		rows.all().map(({wantedBy}) => wantedBy),
+		(await rows.all()).map(({wantedBy}) => wantedBy),
 		[[], ['more'], []],
 	);
 });
