@@ -14,6 +14,8 @@ export interface AheadImage {
 export type Pace = (bytes: number, signal: AbortSignal) => Promise<void>;
 
 export interface AheadApi {
+	/** Those that are configured, by name. */
+	readonly sources?: () => readonly string[];
 	/** Offered and active ones, sorted as lists are; another array whenever one of them is another. */
 	images(): readonly AheadImage[];
 	/** Any image that is known, also one that is offered to nobody: as an origin. */

@@ -28,6 +28,8 @@ export class Ahead implements AheadApi {
 		this.#parts = parts;
 	}
 
+	readonly sources = (): readonly string[] => this.#parts.catalog.status().sources.map(({name}) => name);
+
 	images(): readonly AheadImage[] {
 		const overview = this.#parts.catalog.overview();
 		if (overview !== this.#madeOf) {

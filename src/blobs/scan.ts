@@ -53,12 +53,17 @@ async function scanFolder(scan: Scan, folder: string): Promise<void> {
 			scan.onBare({sha1: name, size: found.size, changedAtMs: found.mtimeMs});
 		}
 	}
+	const whole = new Set(names);
 	for (const name of names) {
-		await scanBeside(scan, path.join(folder, name), blobs);
+		await scanBeside(scan, path.join(folder, name), {blobs, isThere: sha1 => whole.has(sha1)});
 	}
 }
 
-async function scanBeside(scan: Scan, file: string, blobs: ReadonlyMap<string, BlobInfo>): Promise<void> {
+async function scanBeside(
+	scan: Scan,
+	file: string,
+	{blobs, isThere}: {blobs: ReadonlyMap<string, BlobInfo>; isThere: (sha1: string) => boolean},
+): Promise<void> {
 	const name = path.basename(file);
 	const [sha1 = '', ...rest] = name.split('.');
 	if (!isSha1(sha1) || rest.length === 0) {
@@ -70,8 +75,14 @@ async function scanBeside(scan: Scan, file: string, blobs: ReadonlyMap<string, B
 		return;
 	}
 	const [uuid, index] = rest;
-	if (info !== undefined && isUuid(uuid) && name.endsWith('.json')) {
+	if (!isUuid(uuid) || !name.endsWith('.json')) {
+		return;
+	}
+	if (info !== undefined) {
 		const number = index === 'json' ? 0 : Number(index);
 		await scan.onManifest(file, {sha1, index: number, source: info.source});
+	} else if (!isThere(sha1)) {
+		// A crash came between the blob and this. One that only lost its info is verified again, and needs it then.
+		await rm(file, {force: true});
 	}
 }

@@ -163,6 +163,13 @@ export class Prefetcher implements PrefetchApi {
 
 	#choose(selection: Selection): Choice {
 		const what = choosingOf(selection, this.#settings.rules);
+		const known = this.#ahead.sources?.();
+		const unknown =
+			selection.rule === undefined ? what.sources.find(name => known?.includes(name) === false) : undefined;
+		if (unknown !== undefined) {
+			const message = `there is no source ${unknown}: there ${known?.length === 1 ? 'is' : 'are'} ${known?.join(', ') || 'none'}`;
+			throw new InvalidParameterError(message, [{field: 'sources', code: 'Invalid', message}]);
+		}
 		return chooseAtOnce(what, this.#latestOffer(), this.#host.clock.now());
 	}
 

@@ -375,7 +375,7 @@ test('low room is told once, and once when it is over', async t => {
 	await rig.fetch(c);
 	await rig.fetch(c);
 	await rig.store.keeper.sweep();
-	t.regex(rig.store.keeper.low ?? '', /2000 pinned/);
+	t.regex(rig.store.keeper.low ?? '', /2\.0 kB pinned/);
 	t.is(emitted(rig, 'disk.low').length, 1);
 	t.is(await rig.host.metric('imgmirror_disk_low'), 1);
 	t.is(rig.host.linesLike({level: 40}).length, 1);
@@ -405,7 +405,7 @@ test('a floor that others break makes all go that may, and is told', async t => 
 	t.deepEqual(rig.here(all), [0]);
 	await rig.clock.advance(minute);
 	await rig.store.keeper.sweep();
-	t.regex(emitted(rig, 'disk.low')[0]?.problem ?? '', /10000 of which must stay free/);
+	t.regex(emitted(rig, 'disk.low')[0]?.problem ?? '', /10 kB of which must stay free/);
 	t.is(emitted(rig, 'disk.low').length, 1);
 	disk.free = 20_000;
 	await rig.store.keeper.sweep();
@@ -669,7 +669,7 @@ test('a client is served past a store that has no room, and nothing is left behi
 	follower.close();
 	await rig.idle();
 	t.is(rig.store.keeper.usedBytes, 0);
-	t.true(rig.host.linesLike(/files may take 500 bytes/).length > 0);
+	t.true(rig.host.linesLike(/files may take 500 B/).length > 0);
 });
 
 test('a file that cannot be deleted stays and is counted', async t => {

@@ -134,6 +134,7 @@ test('left-overs of a crash are cleared away, foreign files are left alone', asy
 	await mkdir(folder, {recursive: true});
 	await writeFile(layout.info(sha1Of(image)), '{}');
 	await writeFile(`${layout.info(sha1Of(image))}.new`, 'half');
+	await writeFile(`${layout.blob(sha1Of(image))}.${image.uuid}.json`, image.text);
 	await writeFile(path.join(folder, 'README'), 'mine');
 	await writeFile(path.join(layout.digests, `${image.uuid}.0`), 'not a digest');
 	const rig = await startStore(t, {root});

@@ -85,6 +85,9 @@ test('a one-off tells its plan, every file, and a sum; a dry run only the plan',
 	t.is(unknown.status, 404);
 	const wrong = await prefetch(mirror, {selection: {newest: -1}});
 	t.is(wrong.status, 422);
+	const mistyped = await prefetch(mirror, {selection: {sources: ['upp']}, dryRun: true});
+	t.is(mistyped.status, 422);
+	t.regex(mistyped.text, /no source upp: there is up/);
 });
 
 test("a client's request goes before what is fetched ahead, and joins it where it is the same file", async t => {
