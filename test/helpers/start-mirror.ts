@@ -98,7 +98,8 @@ export async function startMirror(t: Scope, options: MirrorOptions): Promise<Tes
 				if (found !== undefined && found !== false) {
 					return found as never;
 				}
-				await new Promise(resolve => setImmediate(resolve));
+				// A status takes some work: to be asked for it without a break, many mirrors at once would do nothing else.
+				await new Promise(resolve => setTimeout(resolve, 5));
 			}
 		},
 		async followers(image, count) {

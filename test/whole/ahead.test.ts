@@ -18,7 +18,7 @@ async function untilHere(mirror: TestMirror, ...images: readonly TestImage[]): P
 		if (images.every(({uuid}) => found.has(uuid))) {
 			return;
 		}
-		await new Promise(resolve => setImmediate(resolve));
+		await new Promise(resolve => setTimeout(resolve, 5));
 	}
 }
 

@@ -115,7 +115,9 @@ for (const running of [true, false]) {
 		const status = await run('status');
 		t.is(status.code, 0, status.stderr);
 		t.regex(status.stdout, /up/);
-		for (const command of [['sources'], ['transfers'], ['prefetch', 'rules'], ['log', '-n', '5']]) {
+		// The log of a server that was started for this would be empty.
+		const logged = running ? [['log', '-n', '5']] : [];
+		for (const command of [['sources'], ['transfers'], ['prefetch', 'rules'], ...logged]) {
 			const ran = await run(...command);
 			t.is(ran.code, 0, `${command.join(' ')}: ${ran.stderr}`);
 		}
