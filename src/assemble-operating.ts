@@ -153,10 +153,10 @@ export class Operating {
 		this.prefetch.check(prefetch);
 	}
 
-	configure(config: Config): void {
+	configure(config: Config, keep: Config['store']): void {
 		this.#config = config;
 		const {store} = this.#parts;
-		store.keeper.setLimits(config.store);
+		store.keeper.setLimits(keep);
 		this.#scrub.setOptions(config.scrub);
 		this.prefetch.setSettings(config.prefetch);
 		this.#webhooks.setSettings(hooksOf(config.webhooks));

@@ -10,6 +10,7 @@ import {isDeepStrictEqual} from 'node:util';
 import {Flights, type FlightLimits} from './blobs/flights.js';
 import {Hashing} from './blobs/hashing.js';
 import {Layout, prepareLayout} from './blobs/layout.js';
+import {suitableFloor} from './blobs/disk-room.js';
 import {DataLock} from './blobs/lock.js';
 import {DiskStore} from './blobs/store.js';
 import {controlListener} from './assemble-control.js';
@@ -98,8 +99,9 @@ async function build(
 	host.metrics.buildInfo.set({version, node: process.version}, 1);
 	const hashing = new Hashing();
 	undo.push(() => hashing.close());
-	const store = new DiskStore({layout, host, hashing, quarantine: config.quarantine, keep: config.store});
 	await prepareLayout(layout);
+	const keep = await keepLimits(config, layout.root);
+	const store = new DiskStore({layout, host, hashing, quarantine: config.quarantine, keep});
 	const lock = await DataLock.take(layout);
 	undo.push(() => lock.release());
 	await store.load();
@@ -239,7 +241,7 @@ class Running implements RunningMirror {
 		front.setOptions(httpSettings(config));
 		flights.setLimits(flightLimits(config));
 		store.quarantined.setLimits(config.quarantine);
-		operating.configure(config);
+		operating.configure(config, await keepLimits(config, config.data));
 		host.log.level = config.log.level;
 		const notes = restartNotes(this.#config, config);
 		this.#config = config;
@@ -292,6 +294,10 @@ async function runAll(steps: readonly (() => Promise<void> | void)[]): Promise<v
 	if (failures.length > 0) {
 		throw failures.length === 1 ? asError(failures[0]) : new AggregateError(failures, 'several parts failed');
 	}
+}
+
+async function keepLimits({store}: Config, folder: string): Promise<Config['store']> {
+	return store.minFreeBytes < 0 ? {...store, minFreeBytes: await suitableFloor(folder)} : store;
 }
 
 function flightLimits(config: Config): FlightLimits {

@@ -19,6 +19,8 @@ export interface DiskRoomParts {
 	readonly freeBytes: () => Promise<number | undefined>;
 }
 
+const usualFloorBytes = 1_000_000_000;
+
 export class DiskRoom {
 	readonly #parts: DiskRoomParts;
 	/** What files and free room came to before something was deleted. */
@@ -54,6 +56,12 @@ export class DiskRoom {
 	#heldBytes(): number {
 		return this.#held !== undefined && this.#parts.clock.now() < this.#held.untilMs ? this.#held.bytes : 0;
 	}
+}
+
+/** The floor for a disk of which nothing is said: one that is small must still take some files. */
+export async function suitableFloor(folder: string): Promise<number> {
+	const space = await spaceOn(folder);
+	return Math.min(usualFloorBytes, Math.floor((space?.diskBytes ?? Infinity) / 20));
 }
 
 /** `undefined`: the file system does not tell. */

@@ -18,9 +18,9 @@ const storeFields = {
 	),
 	minFree: field(
 		'minFreeBytes',
-		size(),
-		'1 GB',
-		'What the disk must have left. A file for which no room can be made is passed through and not kept.',
+		size({words: {auto: -1}}),
+		'auto',
+		'What the disk must have left; "auto": 1 GB, or a twentieth of a small disk. A file for which no room can be made is passed through and not kept.',
 		['free', 'reserve', 'minFreeBytes', 'freeSpace', 'floor'],
 	),
 	maxUnused: field(

@@ -203,7 +203,7 @@ export interface Config {
 	readonly store: {
 		/** All files together, published ones included; Infinity: no limit. */
 		readonly maxBytes: number;
-		/** What the disk must have left. */
+		/** What the disk must have left; -1: as suits its size. */
 		readonly minFreeBytes: number;
 		/** Files nobody has used for so long go; `alwaysMs` and more: never. */
 		readonly maxUnusedMs: number;

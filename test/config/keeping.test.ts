@@ -74,7 +74,7 @@ const wrong: Readonly<Record<string, readonly [config: object, fault: RegExp]>> 
 		/less than the highMark, 50%, got 50%$/,
 	],
 	'no room at all': [{store: {maxSize: 0}}, /^store\.maxSize .*got 0; at least 1 B$/],
-	'a share of the disk': [{store: {minFree: '5%'}}, /^store\.minFree .*expected a size/],
+	'a share of the disk': [{store: {minFree: '5%'}}, /^store\.minFree .*expected .*a size/],
 	'an age without unit': [{store: {maxUnused: 30}}, /the unit is missing/],
 	'reading again all the time': [{scrub: {every: '1m'}}, /^scrub\.every .*at least 1h$/],
 	'a rate of nothing': [{scrub: {rate: 0}}, /^scrub\.rate .*at least 1 B\/s$/],

@@ -32,7 +32,7 @@ test('with nothing configured, the public image servers are fronted on loopback'
 	t.deepEqual(source?.hold, {publishedMs: 0, seenMs: 0, untilReleased: false});
 	t.deepEqual(config.store, {
 		maxBytes: Infinity,
-		minFreeBytes: 1e9,
+		minFreeBytes: -1,
 		maxUnusedMs: 100 * 365 * day,
 		highMark: 0.95,
 		lowMark: 0.9,
