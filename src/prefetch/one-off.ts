@@ -7,11 +7,11 @@
 import PQueue from 'p-queue';
 import {asError} from '../errors.js';
 import type {Clock, Host, Timer} from '../host.js';
+import {SteadyRate} from '../host-rate.js';
 import type {AheadApi} from '../mirror-ahead-api.js';
 import type {PrefetchEvent, PrefetchPlan} from './api.js';
 import {Batch} from './batch.js';
 import {Gate} from './gate.js';
-import {SteadyPace} from './pace.js';
 import type {Choice} from './select.js';
 
 const progressEveryMs = 200;
@@ -56,7 +56,7 @@ export async function* fetchOnce(
 		ahead,
 		queue: new PQueue({concurrency: concurrent === 0 ? mostAtOnce : concurrent}),
 		gate: new Gate(host.clock, undefined),
-		pace: bytesPerSecond === 0 ? undefined : new SteadyPace(host.clock, bytesPerSecond).take,
+		pace: bytesPerSecond === 0 ? undefined : new SteadyRate(host.clock, bytesPerSecond).take,
 		retryAfterMs,
 		watch: {
 			begun({image: {manifest}, bytes}) {

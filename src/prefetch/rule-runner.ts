@@ -8,13 +8,13 @@
 import type PQueue from 'p-queue';
 import {StoppingError, asError, describe} from '../errors.js';
 import {pause, type Host} from '../host.js';
+import {SteadyRate} from '../host-rate.js';
 import type {Uuid} from '../image/manifest.js';
 import type {AheadApi} from '../mirror-ahead-api.js';
 import type {RuleReport} from './api.js';
 import {Batch} from './batch.js';
 import {Gate, longestSleepMs} from './gate.js';
 import type {LastRuns} from './last-runs.js';
-import {SteadyPace} from './pace.js';
 import type {PrefetchRule} from './rule.js';
 import {dueMs, isOpen, nextChangeMs} from './schedule.js';
 import type {Choice, ChosenImage, Offer} from './select.js';
@@ -46,7 +46,7 @@ export class RuleRunner {
 	readonly #lastRuns: LastRuns;
 	readonly #refresh: () => Promise<void>;
 	readonly #gate: Gate;
-	readonly #pace: SteadyPace;
+	readonly #pace: SteadyRate;
 	readonly #stop = new AbortController();
 	#rule: PrefetchRule;
 	#work: Promise<void> | undefined;
@@ -77,7 +77,7 @@ export class RuleRunner {
 		this.#lastRuns = options.lastRuns;
 		this.#refresh = options.refresh;
 		this.#gate = new Gate(options.host.clock, options.rule.window);
-		this.#pace = new SteadyPace(options.host.clock, options.rule.bandwidth);
+		this.#pace = new SteadyRate(options.host.clock, options.rule.bandwidth);
 	}
 
 	get rule(): PrefetchRule {

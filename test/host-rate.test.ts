@@ -1,18 +1,18 @@
 import test from 'ava';
 import fc from 'fast-check';
-import {SteadyPace} from '../../src/prefetch/pace.js';
-import {ManualClock, settle} from '../helpers/manual-clock.js';
+import {SteadyRate} from '../src/host-rate.js';
+import {ManualClock, settle} from './helpers/manual-clock.js';
 
 const never = new AbortController().signal;
 
 test('over time exactly as much passes as is allowed, however many share it', async t => {
 	const clock = new ManualClock();
-	const pace = new SteadyPace(clock, 100_000);
+	const rate = new SteadyRate(clock, 100_000);
 	let passed = 0;
 	const stop = new AbortController();
 	const transfers = [16_384, 65_536, 1000].map(async chunk => {
 		for (;;) {
-			await pace.take(chunk, stop.signal);
+			await rate.take(chunk, stop.signal);
 			passed += chunk;
 		}
 	});
@@ -27,12 +27,12 @@ test('over time exactly as much passes as is allowed, however many share it', as
 
 test('each of those who wait has its turn', async t => {
 	const clock = new ManualClock();
-	const pace = new SteadyPace(clock, 1000);
+	const rate = new SteadyRate(clock, 1000);
 	const counts = [0, 0, 0];
 	const stop = new AbortController();
 	const transfers = counts.map(async (_, index) => {
 		for (;;) {
-			await pace.take(500, stop.signal);
+			await rate.take(500, stop.signal);
 			counts[index] = (counts[index] ?? 0) + 1;
 		}
 	});
@@ -44,23 +44,23 @@ test('each of those who wait has its turn', async t => {
 
 test('without a limit nobody waits', async t => {
 	const clock = new ManualClock();
-	const pace = new SteadyPace(clock, 0);
+	const rate = new SteadyRate(clock, 0);
 	for (let count = 0; count < 100; count++) {
-		await pace.take(1_000_000_000, never);
+		await rate.take(1_000_000_000, never);
 	}
 	t.is(clock.pending, 0);
 });
 
 test('who is aborted waits no longer, and takes nothing', async t => {
 	const clock = new ManualClock();
-	const pace = new SteadyPace(clock, 1000);
-	await pace.take(1100, never);
+	const rate = new SteadyRate(clock, 1000);
+	await rate.take(1100, never);
 	const stop = new AbortController();
-	const first = pace.take(5000, stop.signal);
-	const second = pace.take(10, never);
+	const first = rate.take(5000, stop.signal);
+	const second = rate.take(10, never);
 	stop.abort(new Error('enough'));
 	await t.throwsAsync(first, {message: 'enough'});
-	await t.throwsAsync(pace.take(1, stop.signal), {message: 'enough'});
+	await t.throwsAsync(rate.take(1, stop.signal), {message: 'enough'});
 	await clock.advance(1100);
 	await second;
 	t.is(clock.pending, 0);
@@ -68,22 +68,22 @@ test('who is aborted waits no longer, and takes nothing', async t => {
 
 test('a limit can be changed while somebody waits', async t => {
 	const clock = new ManualClock();
-	const pace = new SteadyPace(clock, 1000);
-	await pace.take(1_000_100, never);
+	const rate = new SteadyRate(clock, 1000);
+	await rate.take(1_000_100, never);
 	let passed = 0;
 	const waiting = [1, 2].map(async () => {
-		await pace.take(1000, never);
+		await rate.take(1000, never);
 		passed++;
 	});
 	await clock.advance(60_000);
 	t.is(passed, 0);
-	pace.set(1_000_000);
+	rate.set(1_000_000);
 	await clock.advance(1000);
 	t.is(passed, 2);
 
-	await pace.take(1_000_000_000, never);
-	const last = pace.take(1, never);
-	pace.set(0);
+	await rate.take(1_000_000_000, never);
+	const last = rate.take(1, never);
+	rate.set(0);
 	await last;
 	await settle();
 	await Promise.all(waiting);
@@ -97,11 +97,11 @@ test('at no time more has passed than the rate allows by then', async t => {
 			fc.array(fc.integer({min: 1, max: 200_000}), {minLength: 1, maxLength: 20}),
 			async (bytesPerSecond, chunks) => {
 				const clock = new ManualClock(0);
-				const pace = new SteadyPace(clock, bytesPerSecond);
+				const rate = new SteadyRate(clock, bytesPerSecond);
 				let before = 0;
 				const work = (async () => {
 					for (const chunk of chunks) {
-						await pace.take(chunk, never);
+						await rate.take(chunk, never);
 						// All before this one has been paid for.
 						t.true(before <= (clock.now() / 1000 + 0.1) * bytesPerSecond + 1e-6);
 						before += chunk;
@@ -114,4 +114,76 @@ test('at no time more has passed than the rate allows by then', async t => {
 		),
 		{numRuns: 50},
 	);
+});
+
+test('bytes pass no faster than the limit', async t => {
+	const clock = new ManualClock();
+	const rate = new SteadyRate(clock, 1000);
+	let passed = 0;
+	const pulling = (async () => {
+		for (let count = 0; count < 100; count++) {
+			await rate.take(100, never);
+			passed += 100;
+		}
+	})();
+
+	await clock.advance(0);
+	// A tenth of a second's worth at once, and one more on credit.
+	t.is(passed, 100);
+	await clock.advance(1000);
+	t.true(passed >= 1000 && passed <= 1300, String(passed));
+	await clock.advance(9000);
+	await pulling;
+	t.is(passed, 10_000);
+});
+
+test('what is not used is not saved up beyond a moment', async t => {
+	const clock = new ManualClock();
+	const rate = new SteadyRate(clock, 1000);
+	await clock.advance(3_600_000);
+	let passed = 0;
+	const pull = async (): Promise<void> => {
+		for (;;) {
+			await rate.take(50, never);
+			passed += 50;
+		}
+	};
+	void pull();
+
+	await clock.advance(0);
+	t.true(passed <= 150, String(passed));
+});
+
+test('an aborted wait rejects with its reason', async t => {
+	const rate = new SteadyRate(new ManualClock(), 1000);
+	await rate.take(500, never);
+	const abort = new AbortController();
+	const waiting = rate.take(1, abort.signal);
+	const reason = new Error('enough');
+
+	abort.abort(reason);
+
+	await t.throwsAsync(waiting, {is: reason});
+});
+
+test('a clock that is set back stops nobody', async t => {
+	let now = 1_000_000;
+	const timers: (() => void)[] = [];
+	const clock = {
+		now: () => now,
+		after: (_delayMs: number, run: () => void) => {
+			timers.push(run);
+			return {cancel: () => undefined};
+		},
+	};
+	const rate = new SteadyRate(clock, 1000);
+	await rate.take(200, never);
+	const waiting = rate.take(1, never);
+
+	now = 0;
+	timers.shift()?.();
+	now = 200;
+	timers.shift()?.();
+	await waiting;
+	t.pass();
 });

@@ -1,16 +1,15 @@
 /**
- * How fast a rule may fetch: so many bytes a second, all its transfers together.
+ * So many bytes a second and no more, for all who share it: a source's line, or a rule's.
  *
  * A bucket that may go into debt: who is next in line goes as soon as there is anything in it, so no chunk is ever too
  * big, and what was taken too early is waited for afterwards. Over time it is exact.
  */
-import type {Clock, Timer} from '../host.js';
-import type {Pace} from '../mirror-ahead-api.js';
+import type {Clock, Timer} from './host.js';
 
-/** How much may come at once after a while in which nothing came. */
+/** How much may come at once after a while in which nothing came: short enough for a shared line, long enough for timers. */
 const burstSeconds = 0.1;
 
-export class SteadyPace {
+export class SteadyRate {
 	readonly #clock: Clock;
 	readonly #waiting = new Set<{readonly bytes: number; readonly go: () => void}>();
 	#bytesPerSecond: number;
@@ -37,7 +36,7 @@ export class SteadyPace {
 	}
 
 	/** Resolves when that many bytes may be taken; those who came first go first. */
-	readonly take: Pace = (bytes, signal) =>
+	readonly take = (bytes: number, signal: AbortSignal): Promise<void> =>
 		new Promise((resolve, reject) => {
 			if (signal.aborted) {
 				reject(signal.reason as Error);
