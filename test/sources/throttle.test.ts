@@ -63,4 +63,3 @@ test('an error of the source comes out of the limited stream', async t => {
 
 	t.deepEqual(await failed, [broken]);
 });
-
