@@ -33,7 +33,8 @@ const rooms: Readonly<Record<string, readonly Entry[]>> = {
 	history: ['errors', 'host'],
 	notify: ['errors', 'host'],
 	prefetch: ['mirror', 'image', 'errors', 'host'],
-	airgap: ['mirror', 'image', 'errors', 'host'],
+	// What goes along is chosen in the language of prefetch rules.
+	airgap: ['mirror', 'prefetch', types('publish'), types('sources/source'), 'image', 'errors', 'host'],
 	http: [
 		...['mirror', 'access', 'prefetch', 'image', 'errors', 'host'],
 		...[types('publish'), types('airgap'), types('sources/source'), types('history')],
@@ -71,6 +72,8 @@ const doors: Readonly<Record<string, readonly string[]>> = {
 	bcryptjs: ['access'],
 	'@fastify/busboy': ['http'],
 	'cli-progress': ['cli'],
+	// Where neither Node.js nor the system can decompress it.
+	fzstd: ['airgap'],
 };
 
 // Pure rooms: what they may have of Node.js.

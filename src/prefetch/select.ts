@@ -35,10 +35,10 @@ export interface Choice {
 /** The images on offer at one moment. */
 export class Offer {
 	readonly images: readonly AheadImage[];
-	readonly #ahead: AheadApi;
+	readonly #ahead: Pick<AheadApi, 'image'>;
 	readonly #sources = new Set<string>();
 
-	constructor(ahead: AheadApi) {
+	constructor(ahead: Pick<AheadApi, 'images' | 'image'>) {
 		this.#ahead = ahead;
 		this.images = ahead.images();
 		for (const {sources} of this.images) {
