@@ -54,6 +54,11 @@ export class Layout {
 	readonly hooks: string;
 	/** When prefetch rules last ran. */
 	readonly prefetch: string;
+	/** What our bundles are signed with, and whose bundles are taken. */
+	readonly bundleKey: string;
+	readonly trustedKeys: string;
+	/** Parts of bundles that came before their turn. */
+	readonly spool: string;
 	/** Written again and again, to see whether anything can be. */
 	readonly alive: string;
 	/** Where commands of the same account reach a running mirror. To listen or connect, ask `socketPath`. */
@@ -79,6 +84,9 @@ export class Layout {
 		this.history = path.join(this.root, 'history.json');
 		this.hooks = path.join(this.root, 'hooks.json');
 		this.prefetch = path.join(this.root, 'prefetch.json');
+		this.bundleKey = path.join(this.root, 'bundle-key.pem');
+		this.trustedKeys = path.join(this.root, 'trusted-keys');
+		this.spool = path.join(this.root, 'spool');
 		this.alive = path.join(this.root, 'alive');
 		this.control = path.join(this.root, 'control.sock');
 	}

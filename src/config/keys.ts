@@ -6,6 +6,7 @@
  */
 import {access} from './access.js';
 import {listener} from './addresses.js';
+import {bundles} from './bundles.js';
 import {channels} from './channels.js';
 import {alwaysMs, choice, count, duration, flag, list, path, size, text, optional, type Kind} from './kinds.js';
 import {scrub, store} from './keeping.js';
@@ -213,6 +214,7 @@ export const configFields = {
 		['channel'],
 	),
 	publish: field('publish', publish, {}, 'Our own images.', ['publishing', 'upload', 'uploads']),
+	bundles: field('bundles', bundles, {}, 'Images that are carried by hand.', ['bundle', 'airgap', 'airGap']),
 } as const satisfies Fields;
 
 const {

@@ -76,7 +76,7 @@ function toConfig(
 ): Config {
 	const {data, listen, basePath, publicUrl, log, drainTimeoutMs, sources} = settings;
 	const {transfers, store, scrub, prefetch, quarantine, webhooks, page, http} = settings;
-	const {datasets, access, mode, channels, publish} = settings;
+	const {datasets, access, mode, channels, publish, bundles} = settings;
 	return {
 		file,
 		data,
@@ -99,6 +99,7 @@ function toConfig(
 		mode,
 		channels,
 		publish,
+		bundles,
 		environment,
 	};
 }

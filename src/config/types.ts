@@ -258,6 +258,11 @@ export interface Config {
 		/** Whatever is put there is published. */
 		readonly dropFolder: string | undefined;
 	};
+	readonly bundles: {
+		/** OpenSSH lines. */
+		readonly trustedKeys: readonly string[];
+		readonly allowUnsigned: boolean;
+	};
 	/** What the environment says about proxies; each with a scheme, `undefined` where nothing is said. */
 	readonly environment: ProxyEnvironment;
 }

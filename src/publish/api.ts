@@ -5,7 +5,7 @@
  * but for whose image it is; the rules of manifests and states are decided here. Every method throws the classes of
  * `errors.ts`, and a method that throws has changed nothing.
  */
-import type {Compression, JsonObject, Manifest, Uuid} from '../image/manifest.js';
+import type {Compression, JsonObject, Manifest, Sha1, Uuid} from '../image/manifest.js';
 import type {Ask, Icon} from '../sources/source.js';
 
 /** On whose behalf an image is changed. */
@@ -93,6 +93,42 @@ export type AdoptEvent =
 			readonly problem?: string;
 	  }
 	| {readonly what: 'end'; readonly adopted: number; readonly there: number; readonly failed: number};
+
+/** An image that came by hand. */
+export interface CarriedImage {
+	/** The manifest as it came. */
+	readonly text: string;
+	readonly manifest: Manifest;
+	/** `undefined`: it says nothing of channels, and is in all of them. */
+	readonly channels: readonly string[] | undefined;
+}
+
+/** A verified file that stays in the store until `release`. */
+export interface CarriedFile {
+	readonly sha1: Sha1;
+	release(): Promise<void>;
+}
+
+export interface CarriedImages<File extends CarriedFile = CarriedFile> {
+	/** One of ours as it travels: laid out, with its channels. */
+	text(uuid: Uuid): string | undefined;
+	/**
+	 * `there`: we have it as it is; `changed`: it came by hand before and is another now; `ours`: it was made or changed
+	 * here. Throws RefusedError ImageUuidAlreadyExists where we have other files under that uuid.
+	 */
+	compare(image: CarriedImage): 'new' | 'there' | 'changed' | 'ours';
+	take(
+		file: {readonly sha1: Sha1 | undefined; readonly size: number; readonly body: AsyncIterable<Buffer>},
+		ask: Ask,
+	): Promise<File>;
+	holdStored(sha1: Sha1): Promise<File | undefined>;
+	/** It is ours from now on. Lists show it soon; `settled` waits for that. */
+	keep(
+		image: CarriedImage,
+		parts: {readonly files: readonly File[]; readonly icon: Icon | undefined; readonly by: Actor},
+	): Promise<'imported' | 'updated' | 'there'>;
+	settled(): Promise<void>;
+}
 
 /** Local images, readable without waiting. */
 export interface LocalImages {

@@ -9,11 +9,13 @@ import {readFile} from 'node:fs/promises';
 import type {Layout} from '../blobs/layout.js';
 import {MirrorError, NotFoundError, describe} from '../errors.js';
 import type {Host} from '../host.js';
-import {compareImages, isSha1, isUuid, type Manifest, type Sha1, type Uuid} from '../image/manifest.js';
+import {prettyJson} from '../image/json-text.js';
+import {compareImages, isSha1, isUuid, servedText, type Manifest, type Sha1, type Uuid} from '../image/manifest.js';
 import type {ServerMode} from '../image/rules.js';
 import {localManifest} from '../image/serialize.js';
 import type {Icon} from '../sources/source.js';
 import type {ChannelInfo, LocalImages} from './api.js';
+import {asItCame, isInAllChannels} from './came.js';
 import {inKnownChannels} from './channels.js';
 import type {LocalIcon, LocalImage, PublishStore} from './internal.js';
 import {readRecord, recordText} from './record.js';
@@ -87,6 +89,24 @@ export class PublishArea implements LocalImages {
 
 	image(uuid: Uuid): LocalImage | undefined {
 		return this.#images.get(uuid)?.image;
+	}
+
+	/** As another server is to have it: with its channels, also those that we do not have. */
+	travelling(uuid: Uuid): string | undefined {
+		const kept = this.#images.get(uuid);
+		if (kept === undefined) {
+			return undefined;
+		}
+		const {manifest, image, recorded} = kept;
+		const channels =
+			recorded.came !== undefined || this.#looks.channels.length === 0 ? recorded.channels : image.channels;
+		const local = {channels, billingTags: [], stor: 'local' as const};
+		return prettyJson(servedText({...manifest, local}, {channels: true, admin: false}));
+	}
+
+	/** With all its channels, also those that we do not have. */
+	recorded(uuid: Uuid): LocalImage | undefined {
+		return this.#images.get(uuid)?.recorded;
 	}
 
 	isTaken(uuid: Uuid): boolean {
@@ -185,7 +205,15 @@ export class PublishArea implements LocalImages {
 
 	#manifestOf(image: LocalImage): Manifest {
 		const {mode, channels} = this.#looks;
-		return localManifest(image.fields, {channels: channels.length === 0 ? [] : image.channels}, {mode});
+		const shown = channels.length === 0 ? [] : image.channels;
+		const came = asItCame(image);
+		const manifest = came ?? localManifest(image.fields, {channels: shown}, {mode});
+		if (isInAllChannels(image)) {
+			// As an image of a source, which it was before.
+			return {...manifest, local: undefined};
+		}
+		const billingTags = image.fields.billing_tags ?? [];
+		return came === undefined ? manifest : {...came, local: {channels: shown, billingTags, stor: 'local'}};
 	}
 
 	async #read(uuid: Uuid): Promise<void> {

@@ -6,6 +6,7 @@
  */
 import {NotFoundError, ValidationError} from '../errors.js';
 import type {ChannelInfo} from './api.js';
+import {isInAllChannels} from './came.js';
 import type {LocalImage} from './internal.js';
 
 /** The one channel that a read is restricted to. `undefined`: all of them, or the server has none. */
@@ -42,7 +43,7 @@ export function channelsToSet(channels: readonly ChannelInfo[], names: readonly 
 
 /** Throws NotFoundError where the image is not in the channel that is asked for. */
 export function checkMembership(image: LocalImage, channel: string | undefined): void {
-	if (channel !== undefined && !image.channels.includes(channel)) {
+	if (channel !== undefined && !image.channels.includes(channel) && !isInAllChannels(image)) {
 		throw new NotFoundError(`image ${image.fields.uuid} is not in channel ${channel}`);
 	}
 }
@@ -52,7 +53,7 @@ export function checkMembership(image: LocalImage, channel: string | undefined):
  * or the first: else nobody could ever find or change it.
  */
 export function inKnownChannels(channels: readonly ChannelInfo[], image: LocalImage): LocalImage {
-	if (channels.length === 0) {
+	if (channels.length === 0 || isInAllChannels(image)) {
 		return image;
 	}
 	const known = image.channels.filter(name => isKnown(channels, name));

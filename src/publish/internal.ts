@@ -10,6 +10,7 @@ import type {ImageFields, ServerMode, StoredFile} from '../image/rules.js';
 import type {Compression, Manifest, Sha1, Uuid} from '../image/manifest.js';
 import type {Ask} from '../sources/source.js';
 import type {Change, ChannelInfo, FileOffer, WholeImage} from './api.js';
+import type {Came} from './came.js';
 
 /** What can be changed while the server runs. */
 export interface PublishSettings {
@@ -63,6 +64,8 @@ export interface LocalImage {
 	/** Who made it; `undefined`: somebody without a login. */
 	readonly by: string | undefined;
 	readonly icon?: LocalIcon | undefined;
+	/** It came by hand; see `asItCame`. */
+	readonly came?: Came | undefined;
 	readonly createdAtMs: number;
 	readonly changedAtMs: number;
 	/** Random. Tells an image from another one that had its uuid before. */

@@ -20,6 +20,7 @@ import type {
 	WholeImage,
 } from './api.js';
 import {PublishArea} from './area.js';
+import {CarriedArea} from './carried.js';
 import {readChannel} from './channels.js';
 import type {IconOffer} from './icons.js';
 import {Intake} from './intake.js';
@@ -47,6 +48,8 @@ export class Publisher implements PublishApi {
 	/** For parts of this room that assemble.ts makes by itself. */
 	readonly writes: LocalWrites;
 	readonly uploads: PersistentUploads;
+	/** What comes by hand. */
+	readonly carried: CarriedArea;
 	readonly #host: Host;
 	readonly #store: PublishStore;
 	readonly #area: PublishArea;
@@ -67,6 +70,7 @@ export class Publisher implements PublishApi {
 		this.#lifecycle = lifecycle;
 		this.#verbs = new ImageVerbs({host, area, lookups, lifecycle});
 		this.writes = lifecycle;
+		this.carried = new CarriedArea({host, area, intake, lifecycle, changed});
 		this.uploads = new PersistentUploads({host, layout, store, intake, writes: lifecycle});
 		this.#remoteImport = new RemoteImport({host, writes: lifecycle, remote});
 		this.#jobs = new Jobs({host, layout, store, writes: lifecycle, remote});

@@ -7,6 +7,7 @@
 import {IntegrityError} from '../errors.js';
 import {isSha1, isUuid, type Compression, type JsonObject, type Sha1, type Uuid} from '../image/manifest.js';
 import {stateOf, type ImageFields, type StoredFile} from '../image/rules.js';
+import type {Came} from './came.js';
 import type {LocalIcon, LocalImage} from './internal.js';
 
 const recordVersion = 1;
@@ -32,6 +33,7 @@ export function recordText(image: LocalImage): string {
 			createdAt: isoDate(image.createdAtMs),
 			changedAt: isoDate(image.changedAtMs),
 			movedFrom: image.movedFrom,
+			came: image.came,
 		},
 	};
 	return `${JSON.stringify(record, undefined, 2)}\n`;
@@ -55,11 +57,12 @@ export function readRecord(text: string, uuid: Uuid): LocalImage {
 	const {activated, state, extra} = ours;
 	const fields: JsonObject = {...shown, activated, ...given('state', state), ...given('extra', extra)};
 	checkFields(fields);
-	const {born, channels, by, movedFrom} = ours;
+	const {born, channels, by, movedFrom, came} = ours;
 	check(typeof born === 'string' && born !== '', 'imgmirror.born');
 	check(isStrings(channels), 'imgmirror.channels');
 	check(by === undefined || typeof by === 'string', 'imgmirror.by');
 	check(movedFrom === undefined || isUuid(movedFrom), 'imgmirror.movedFrom');
+	check(came === undefined || isCame(came), 'imgmirror.came');
 	return {
 		fields,
 		channels,
@@ -69,7 +72,12 @@ export function readRecord(text: string, uuid: Uuid): LocalImage {
 		changedAtMs: dateOf(ours['changedAt'], 'imgmirror.changedAt'),
 		born,
 		movedFrom,
+		came,
 	};
+}
+
+function isCame(came: unknown): came is Came {
+	return isPlain(came) && typeof came['text'] === 'string' && typeof came['of'] === 'string';
 }
 
 function parse(text: string): JsonObject {

@@ -1,0 +1,40 @@
+/**
+ * An image that came by hand, as it came: the very text that its hosts know, for as long as nobody changes it here.
+ *
+ * The record keeps the text beside the fields that were read from it. Whoever changes the fields need not know: what
+ * they were when the text came is remembered by a digest, and text that no longer tells what the fields are is not used.
+ */
+import {createHash} from 'node:crypto';
+import {manifestOf, readManifest, type Manifest} from '../image/manifest.js';
+import type {ImageFields} from '../image/rules.js';
+import type {LocalImage} from './internal.js';
+
+export interface Came {
+	/** The manifest as compact JSON, without channels. */
+	readonly text: string;
+	/** What the fields were when it came. */
+	readonly of: string;
+}
+
+export function cameAs(text: string, fields: ImageFields): Came {
+	return {text: readManifest(text).text, of: digestOf(fields)};
+}
+
+/** The manifest as it came. `undefined`: it was made here, or changed here since. */
+export function asItCame({came, fields}: Pick<LocalImage, 'came' | 'fields'>): Manifest | undefined {
+	return came?.of === digestOf(fields) ? manifestOf(readManifest(came.text)) : undefined;
+}
+
+/** It said nothing of channels when it came, and nobody has put it into any: like the images of sources it is in all. */
+export function isInAllChannels({came, channels}: Pick<LocalImage, 'came' | 'channels'>): boolean {
+	return came !== undefined && channels.length === 0;
+}
+
+/** Files are told by their digests; when they were stored is nobody's business but the store's. */
+function digestOf(fields: ImageFields): string {
+	const files = fields.files.map(({sha1, size, compression}) => ({sha1, size, compression}));
+	const rest = Object.entries({...fields, files})
+		.filter(([, value]) => value !== undefined)
+		.sort(([a], [b]) => (a < b ? -1 : 1));
+	return createHash('sha1').update(JSON.stringify(rest)).digest('hex');
+}
