@@ -87,6 +87,10 @@ export type Refusal =
 	| 'OriginDoesNotExist'
 	| 'OriginIsNotActive'
 	| 'ImageHasDependentImages'
+	| 'BundleNotTrusted'
+	| 'BundleSpoiled'
+	| 'KeyAlreadyExists'
+	| 'KeyIsConfigured'
 	| 'NotAvailable'
 	| 'NotImplemented';
 
