@@ -267,7 +267,7 @@ test('only the configuration reads the environment', t => {
 			for (const node of descendants(tree)) {
 				const isEnv =
 					(ts.isPropertyAccessExpression(node) && /^(globalThis\.)?process\.env$/.test(node.getText())) ||
-					(ts.isImportDeclaration(node) && /process['"]$/.test(node.moduleSpecifier.getText()));
+					(ts.isImportDeclaration(node) && /['":]process['"]$/.test(node.moduleSpecifier.getText()));
 				if (isEnv && !readsEnvironment.includes(room)) {
 					yield `reads the environment: ${node.getText()}`;
 				}
