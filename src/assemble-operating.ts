@@ -52,6 +52,8 @@ export class Operating {
 	readonly operate: Operate;
 	readonly prefetch: Prefetcher;
 	readonly history: History;
+	/** Files fetched for nobody in particular. */
+	readonly ahead: Ahead;
 	readonly #parts: OperatingParts;
 	readonly #pins: PinnedImages;
 	readonly #keeping: Keeping;
@@ -92,8 +94,9 @@ export class Operating {
 					health: source.health(),
 				})),
 		});
+		this.ahead = new Ahead(held);
 		this.prefetch = new Prefetcher({
-			...{host, ahead: new Ahead(held)},
+			...{host, ahead: this.ahead},
 			settings: config.prefetch,
 			file: layout.prefetch,
 		});

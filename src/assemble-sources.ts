@@ -30,6 +30,16 @@ export class SourceSet {
 		return [...this.#open.values()];
 	}
 
+	/** What the source is asked for, by its settings or its first URL. */
+	channelOf(name: string): string | undefined {
+		const settings = this.#open.get(name)?.settings;
+		return (
+			settings?.channel ??
+			settings?.urls.map(url => new URL(url).searchParams.get('channel')).find(Boolean) ??
+			undefined
+		);
+	}
+
 	/** Opens what is new. Nothing else changes until `use`. Throws ConfigError where a file cannot be read. */
 	plan(config: Config): {use(): readonly CatalogSource[]; discard(): void} {
 		const {environment} = config;

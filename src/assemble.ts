@@ -14,6 +14,7 @@ import {suitableFloor} from './blobs/disk-room.js';
 import {DataLock} from './blobs/lock.js';
 import {DiskStore} from './blobs/store.js';
 import {controlListener} from './assemble-control.js';
+import {Airgap} from './assemble-airgap.js';
 import {Housekeeping} from './assemble-housekeeping.js';
 import {Operating} from './assemble-operating.js';
 import {Publishing} from './assemble-publishing.js';
@@ -169,9 +170,14 @@ async function build(
 	});
 	undo.push(() => operating.stop());
 	await operating.start({briefly: parts.briefly});
+	const airgap = new Airgap(config, {
+		...{host, layout, store, catalog, mirror, sources, publisher: publish, ahead: operating.ahead},
+		floorBytes: keep.minFreeBytes,
+	});
+	await airgap.load();
 	const control = await controlListener(config.data);
 	const front = await startHttp({
-		...{mirror, access, host, version, instanceId, logTail},
+		...{mirror, airgap, access, host, version, instanceId, logTail},
 		...{operate: operating.operate, prefetch: operating.prefetch, history: operating.history},
 		page: config.page ? {directory: fileURLToPath(new URL('page/', import.meta.url))} : undefined,
 		listen: [...config.listen, control],
@@ -185,7 +191,7 @@ async function build(
 		config,
 		parts: {
 			...{host, store, memory, catalog, flights, mirror, front, control, sources, publishing, operating},
-			...{hashing, lock, housekeeping},
+			...{airgap, hashing, lock, housekeeping},
 		},
 	});
 }
@@ -202,6 +208,7 @@ interface Parts {
 	readonly sources: SourceSet;
 	readonly publishing: Publishing;
 	readonly operating: Operating;
+	readonly airgap: Airgap;
 	readonly hashing: Hashing;
 	readonly lock: DataLock;
 	readonly housekeeping: Housekeeping;
@@ -226,7 +233,7 @@ class Running implements RunningMirror {
 	}
 
 	async reload(config: Config): Promise<readonly string[]> {
-		const {host, front, control, catalog, sources, publishing, flights, store, operating} = this.#parts;
+		const {host, front, control, catalog, sources, publishing, flights, store, operating, airgap} = this.#parts;
 		operating.check(config);
 		// What may fail comes first: neither a key that cannot be read nor a port that is taken changes anything.
 		const planned = sources.plan(config);
@@ -241,7 +248,9 @@ class Running implements RunningMirror {
 		front.setOptions(httpSettings(config));
 		flights.setLimits(flightLimits(config));
 		store.quarantined.setLimits(config.quarantine);
-		operating.configure(config, await keepLimits(config, config.data));
+		const keep = await keepLimits(config, config.data);
+		operating.configure(config, keep);
+		airgap.configure(config, keep.minFreeBytes);
 		host.log.level = config.log.level;
 		const notes = restartNotes(this.#config, config);
 		this.#config = config;

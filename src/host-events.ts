@@ -39,6 +39,8 @@ export const eventTypes = [
 	'scrub.ended',
 	'prefetch.begun',
 	'prefetch.ended',
+	// A bundle was imported, as far as it could be.
+	'bundle.imported',
 	'webhook.failed',
 	// The merged list is another one.
 	'catalog.changed',

@@ -3,6 +3,7 @@
  *
  * The server hands them to its router; the description of the API is held against them by a test.
  */
+import type {AirgapApi} from '../airgap/api.js';
 import type {HistoryApi} from '../history/api.js';
 import type {Host} from '../host.js';
 import type {ServerMode} from '../image/rules.js';
@@ -11,10 +12,12 @@ import type {MirrorApi} from '../mirror.js';
 import type {PrefetchApi} from '../prefetch/api.js';
 import {adminRoutes} from './admin.js';
 import {BufferBudget} from './buffers.js';
+import {bundleRoutes} from './bundles.js';
 import type {Gate} from './callers.js';
 import {checkRoutes} from './check.js';
 import {datasetUploadRoutes} from './dataset-upload.js';
 import {datasetRoutes, type DatasetSettings} from './datasets.js';
+import {dsapidExportRoutes} from './dsapid-export.js';
 import {eventRoutes} from './events.js';
 import {fileWrites} from './file-writes.js';
 import {ImageRequests} from './image-requests.js';
@@ -44,6 +47,7 @@ export interface Served {
 	readonly mirror: MirrorApi;
 	readonly operate: OperateApi;
 	readonly prefetch: PrefetchApi;
+	readonly airgap: AirgapApi;
 	readonly history: HistoryApi;
 	readonly logTail: LogLines;
 	/** Who asks, and what they may do. */
@@ -63,7 +67,7 @@ export function allRoutes(
 		readonly stopping: AbortSignal;
 	},
 ): readonly Route[] {
-	const {mirror, operate, prefetch, history, logTail, access, host, version, instanceId} = served;
+	const {mirror, operate, prefetch, airgap, history, logTail, access, host, version, instanceId} = served;
 	const {settings, page, stopping} = served;
 	const files = {budget: new BufferBudget(), metrics: host.metrics};
 	const images = new ImageRequests({mirror});
@@ -75,12 +79,14 @@ export function allRoutes(
 		...adminRoutes({mirror, images, access, log: host.log}),
 		...datasetRoutes({mirror, files, settings}),
 		...datasetUploadRoutes({mirror, settings}),
+		...dsapidExportRoutes({airgap, images, metrics: host.metrics}),
 		...publishRoutes({mirror, images}),
 		...uploadRoutes({mirror, images, settings}),
 		...operateImageRoutes({operate}),
 		...operateStorageRoutes({operate, lines}),
 		...operateSourceRoutes({operate, history}),
 		...prefetchRoutes({prefetch, lines}),
+		...bundleRoutes({airgap, metrics: host.metrics, lines}),
 		...logRoutes({logTail, host, access, stopping}),
 		...eventRoutes({host, access, instanceId, stopping}),
 		...checkRoutes({mode: () => settings().mode, clock: host.clock}),

@@ -14,3 +14,14 @@ export function requestId(headers: IncomingHttpHeaders): string {
 export function headerText(text: string): string {
 	return text.replaceAll(/[^\x20-\x7e]/gu, '?');
 }
+
+/** Content-Disposition for a file to be saved under that name, whatever is in it. https://www.rfc-editor.org/rfc/rfc6266 */
+export function attachment(fileName: string): string {
+	// Half of a character cannot be encoded.
+	const name = Buffer.from(fileName)
+		.toString()
+		.replaceAll(/[/\\\p{Cc}]/gu, '_');
+	const plain = headerText(name).replaceAll('"', "'");
+	const encoded = encodeURIComponent(name).replaceAll(/['()*]/gu, each => `%${each.charCodeAt(0).toString(16)}`);
+	return `attachment; filename="${plain}"${plain === name ? '' : `; filename*=UTF-8''${encoded}`}`;
+}

@@ -4,7 +4,7 @@
  * What is wrong from the start is answered as any error. Later there is no status left to say it by, so it becomes the
  * last line. Whoever leaves, or a server that goes down, ends the work by its signal.
  */
-import {StoppingError} from '../errors.js';
+import {asError, StoppingError} from '../errors.js';
 import {pause, type Host} from '../host.js';
 import {ClientGone} from './request-body.js';
 import type {Exchange} from './exchange.js';
@@ -19,15 +19,27 @@ export interface LineContext {
 }
 
 /** Clients wait no longer than this to hear that it has begun. */
-const headAfterMs = 1000;
+const usualHeadAfterMs = 1000;
 
 type Steps = AsyncGenerator<object, void, undefined>;
 
+/** `headAfterMs`: Infinity where the client has enough to do until the first step, and wants to hear a status then. */
 export async function answerLines(
 	exchange: Exchange,
 	begin: (signal: AbortSignal) => Steps,
-	{host, stopping}: LineContext,
+	context: LineContext,
+	{headAfterMs = usualHeadAfterMs}: {readonly headAfterMs?: number} = {},
 ): Promise<void> {
+	const {host} = context;
+	await whileWanted(exchange, context, signal => tell(exchange, begin(signal), {host, signal, headAfterMs}));
+}
+
+/** Work whose signal is aborted once its client has left, or the server goes down. */
+export async function whileWanted<T>(
+	exchange: Exchange,
+	{stopping}: Pick<LineContext, 'stopping'>,
+	work: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
 	if (stopping.aborted) {
 		throw new StoppingError('the mirror is stopping');
 	}
@@ -36,8 +48,14 @@ export async function answerLines(
 	const onLeft = (): void => end.abort(new ClientGone());
 	stopping.addEventListener('abort', onStop, {once: true});
 	exchange.signal.addEventListener('abort', onLeft, {once: true});
+	if (exchange.signal.aborted) {
+		onLeft();
+	}
 	try {
-		await tell(exchange, begin(end.signal), {host, signal: end.signal});
+		return await work(end.signal);
+	} catch (error) {
+		// However the work words it, this is why it has ended.
+		throw end.signal.aborted ? asError(end.signal.reason) : error;
 	} finally {
 		stopping.removeEventListener('abort', onStop);
 		exchange.signal.removeEventListener('abort', onLeft);
@@ -47,12 +65,18 @@ export async function answerLines(
 async function tell(
 	exchange: Exchange,
 	steps: Steps,
-	{host, signal}: {readonly host: Pick<Host, 'clock' | 'log'>; readonly signal: AbortSignal},
+	options: {
+		readonly host: Pick<Host, 'clock' | 'log'>;
+		readonly signal: AbortSignal;
+		readonly headAfterMs: number;
+	},
 ): Promise<void> {
+	const {host, signal, headAfterMs} = options;
 	const first = steps.next();
 	const waited = new AbortController();
+	const waiting = headAfterMs === Infinity ? [] : [pause(host.clock, headAfterMs, waited.signal)];
 	// Fails with what is wrong from the start, while that can still be told by a status.
-	await Promise.race([first, pause(host.clock, headAfterMs, waited.signal)]).finally(() => waited.abort());
+	await Promise.race([first, ...waiting]).finally(() => waited.abort());
 	exchange.stream({'Content-Type': lineType, 'X-Content-Type-Options': 'nosniff'});
 	try {
 		for (let step = await first; step.done !== true; step = await steps.next()) {
@@ -60,7 +84,7 @@ async function tell(
 			signal.throwIfAborted();
 		}
 	} catch (error) {
-		if (exchange.signal.aborted) {
+		if (exchange.signal.aborted || error instanceof ClientGone) {
 			throw new ClientGone();
 		}
 		// However the work words it, this is why it has ended.

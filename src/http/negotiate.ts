@@ -51,6 +51,11 @@ export function namesJson(header: string | undefined): boolean {
 	return mediaRanges(header).get('application/json') === true;
 }
 
+/** Whether that type is asked for by its name. */
+export function namesType(header: string | undefined, type: string): boolean {
+	return mediaRanges(header).get(type) === true;
+}
+
 /** Whether it is somebody who reads pages: browsers name HTML, and programs hardly ever do. */
 export function namesHtml(header: string | undefined): boolean {
 	return mediaRanges(header).get('text/html') === true;

@@ -41,7 +41,15 @@ const file: Answer = {
 	content: {types: ['application/octet-stream'], schema: bytes},
 	headers: fileHeaders,
 };
-const range = {Range: param('A part of it: `bytes=0-1023`.'), 'If-Range': param('Only if it is still the same.')};
+export const tar: Answer = {
+	text: 'The tar, or the part that was asked for (206).',
+	content: {types: ['application/x-tar'], schema: bytes},
+	headers: {...etagHeaders, 'Content-Disposition': 'What to call it.'},
+};
+export const range = {
+	Range: param('A part of it: `bytes=0-1023`.'),
+	'If-Range': param('Only if it is still the same.'),
+};
 
 export const imageOperations: readonly Operation[] = [
 	{
@@ -182,6 +190,16 @@ export const datasetOperations: readonly Operation[] = [
 		segments: {path: needed('`files[0].path` of a dataset.')},
 		headers: range,
 		answers: {200: file, 206: file},
+	},
+	{
+		...{id: 'exportDataset', method: 'GET', path: '/api/export/:uuid', group: datasets},
+		summary: 'Its manifests and its files as one tar, at dsapid’s address',
+		text: 'First the manifest as DSAPI has it, then as IMGAPI has it. What is not here is fetched before the answer begins.',
+		right: 'read',
+		query: {account, channel},
+		headers: range,
+		answers: {200: tar, 206: tar},
+		curl: '-OJ BASE/api/export/UUID',
 	},
 	{
 		...{id: 'putDataset', method: 'PUT', path: '/datasets/:id', group: datasets},

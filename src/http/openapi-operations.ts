@@ -1,6 +1,7 @@
 /**
  * Every operation of the API, in the order in which people read of them.
  */
+import {bundleOperations} from './openapi-bundles.js';
 import {datasetOperations, imageOperations} from './openapi-images.js';
 import {operatingOperations} from './openapi-operating.js';
 import {publishingOperations, uploadOperations} from './openapi-publishing.js';
@@ -13,5 +14,6 @@ export const operations: readonly Operation[] = [
 	...uploadOperations,
 	...datasetOperations,
 	...operatingOperations,
+	...bundleOperations,
 	...serverOperations,
 ];

@@ -51,6 +51,7 @@ export const eventTypes: Readonly<Record<EventType, string>> = {
 	'scrub.ended': 'they have been read',
 	'prefetch.begun': 'a rule runs',
 	'prefetch.ended': 'it has run',
+	'bundle.imported': 'images came by hand',
 	'webhook.failed': 'a webhook could not be told',
 	'catalog.changed': 'the merged list is another one',
 };
@@ -118,7 +119,7 @@ const health = object({
 	'lastMark?': text,
 });
 
-const lineError = object({what: {const: 'error'}, code: text, message: text});
+export const lineError = object({what: {const: 'error'}, code: text, message: text});
 
 export const operateSchemas: Readonly<Record<string, Schema>> = {
 	HoldReason: object({

@@ -39,6 +39,7 @@ export const groups = [
 	'Uploads',
 	'Datasets (DSAPI)',
 	'Operating',
+	'Carrying by hand',
 	'Server',
 ] as const;
 

@@ -4,6 +4,7 @@
  * HEAD and OPTIONS are there for every path, as the router serves them. https://spec.openapis.org/oas/v3.1.1
  */
 import type {Right} from '../access/caller.js';
+import {bundleSchemas} from './openapi-bundles.js';
 import {imageSchemas} from './openapi-schemas.js';
 import {operateSchemas} from './openapi-schemas-operate.js';
 import {operations} from './openapi-operations.js';
@@ -39,7 +40,7 @@ export function openApi({version, base}: {readonly version: string; readonly bas
 		tags: groups.map(name => ({name})),
 		paths: Object.fromEntries([...new Set(operations.map(({path}) => path))].map(path => [template(path), item(path)])),
 		components: {
-			schemas: {...imageSchemas, ...operateSchemas},
+			schemas: {...imageSchemas, ...operateSchemas, ...bundleSchemas},
 			securitySchemes,
 			responses: {
 				Error: {description: 'What went wrong, in IMGAPI’s words.', content: media({...json(ref('Error'))})},

@@ -96,7 +96,7 @@ function wrongAction(name: string | undefined, known: readonly string[]): Invali
 }
 
 /** For the audit line, where there is room for a few. */
-function named(uuids: readonly Uuid[]): string {
+export function named(uuids: readonly string[]): string {
 	const few = uuids.slice(0, 10);
 	return few.length < uuids.length ? `${few.join(' ')} and ${uuids.length - few.length} more` : few.join(' ');
 }

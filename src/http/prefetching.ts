@@ -1,26 +1,16 @@
 /**
  * Fetching ahead: the rules and how they fare, and one-offs with their progress.
  */
-import type {JsonObject} from '../image/manifest.js';
 import {invalid} from '../image/params.js';
-import type {PrefetchApi, Selection} from '../prefetch/api.js';
+import type {PrefetchApi} from '../prefetch/api.js';
 import {jsonBody} from './bodies.js';
 import type {Exchange} from './exchange.js';
-import {
-	dateField,
-	fieldsIn,
-	flagField,
-	numberField,
-	refuseOthers,
-	textField,
-	textParam,
-	textsField,
-	uuidsField,
-} from './fields.js';
+import {fieldsIn, flagField, numberField, refuseOthers, textParam} from './fields.js';
 import {answerNow} from './large-json.js';
 import {answerLines, type LineContext} from './ndjson.js';
 import {RequestError} from './request-error.js';
 import {seeing, strict, type Route} from './routes.js';
+import {readSelection} from './selections.js';
 
 const usualConcurrent = 2;
 const mostConcurrent = 32;
@@ -41,6 +31,9 @@ export function prefetchRoutes({
 		exchange.audit('prefetch');
 		refuseOthers(exchange.query, []);
 		const fields = fieldsIn(await jsonBody(exchange), ['selection', 'dryRun', 'bytesPerSecond', 'concurrent']);
+		if (fields['selection'] === undefined) {
+			throw invalid('selection', 'must say which images');
+		}
 		const selection = readSelection(fields['selection']);
 		const bytesPerSecond = numberField(fields, 'bytesPerSecond') ?? 0;
 		const concurrent = numberField(fields, 'concurrent', {least: 1, most: mostConcurrent}) ?? usualConcurrent;
@@ -72,30 +65,4 @@ export function prefetchRoutes({
 		},
 		{speaks: 'plain', json: true, path: '/mirror/prefetch/run', methods: {POST: strict(run, 'operate')}},
 	];
-}
-
-const selectionFields = [
-	...['uuids', 'sources', 'name', 'os', 'type', 'owner', 'version', 'newest', 'publishedSince', 'maxBytes', 'rule'],
-];
-
-function readSelection(given: unknown): Selection {
-	if (given === undefined) {
-		throw invalid('selection', 'must say which images');
-	}
-	const fields = fieldsIn(given, selectionFields, 'selection');
-	const texts = ['sources', 'name', 'os', 'type', 'owner'].map(name => [name, textsField(fields, name)] as const);
-	return defined({
-		...Object.fromEntries(texts),
-		uuids: uuidsField(fields, 'uuids'),
-		version: textField(fields, 'version'),
-		newest: numberField(fields, 'newest', {least: 1}),
-		publishedSince: dateField(fields, 'publishedSince'),
-		maxBytes: numberField(fields, 'maxBytes'),
-		rule: textField(fields, 'rule'),
-	});
-}
-
-/** Without the fields that are not there. */
-function defined(fields: JsonObject): Selection {
-	return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));
 }

@@ -3,7 +3,7 @@
  *
  * Whoever reads a request throws these; `respond.ts` has their statuses. `headers` go out with the answer.
  */
-import {MirrorError} from '../errors.js';
+import {MirrorError, RefusedError, type Refusal} from '../errors.js';
 
 export type RequestErrorCode =
 	| 'BAD_REQUEST'
@@ -35,5 +35,15 @@ export class RequestError extends MirrorError {
 		super(message, options);
 		this.code = code;
 		this.headers = headers;
+	}
+}
+
+/** Some of what was asked for has been done all the same: `report` tells what. */
+export class PartlyRefused extends RefusedError {
+	readonly report: object;
+
+	constructor(refusal: Refusal, message: string, report: object) {
+		super(refusal, message);
+		this.report = report;
 	}
 }

@@ -5,9 +5,9 @@
  */
 import type {IncomingHttpHeaders} from 'node:http';
 import {InvalidParameterError, MirrorError, RefusedError, ValidationError, type FieldFault} from '../errors.js';
-import {RequestError} from './request-error.js';
+import {PartlyRefused, RequestError} from './request-error.js';
 
-/** Every code of IMGAPI (contract 3) and its status; below the line, those that HTTP needs besides. */
+/** Every code of IMGAPI (contract 3) and its status; below the line, those that HTTP and bundles need besides. */
 export const statuses: ReadonlyMap<string, number> = new Map([
 	['ValidationFailed', 422],
 	['InvalidParameter', 422],
@@ -54,6 +54,10 @@ export const statuses: ReadonlyMap<string, number> = new Map([
 	['UnsupportedMediaTypeError', 415],
 	['RequestedRangeNotSatisfiableError', 416],
 	['RequestHeaderFieldsTooLargeError', 431],
+	['BundleNotTrusted', 403],
+	['BundleSpoiled', 422],
+	['KeyAlreadyExists', 409],
+	['KeyIsConfigured', 409],
 ]);
 
 /** What a client is told about our own codes. What is missing here is nobody's business but the log's. */
@@ -91,6 +95,8 @@ export interface ErrorAnswer {
 	readonly message: string;
 	readonly errors: readonly FieldFault[] | undefined;
 	readonly headers: Readonly<Record<string, string>>;
+	/** Stands beside the code and the message. */
+	readonly report?: object;
 }
 
 /** `asker`: the headers of the request that it answers. */
@@ -106,6 +112,7 @@ export function answerTo(error: unknown, asker: IncomingHttpHeaders = {}): Error
 			...(code === 'UnauthorizedError' ? {'WWW-Authenticate': challengeFor(asker)} : {}),
 			...(error instanceof RequestError ? error.headers : {}),
 		},
+		...(error instanceof PartlyRefused ? {report: error.report} : {}),
 	};
 }
 
@@ -131,12 +138,13 @@ export function answer(code: string, message: string, errors?: readonly FieldFau
 }
 
 /** `dsapi`: with DSAPI's shape beside IMGAPI's; imgadm's clients read either. */
-export function errorBody({status, code, message, errors}: ErrorAnswer, dsapi: boolean): Buffer {
+export function errorBody({status, code, message, errors, report}: ErrorAnswer, dsapi: boolean): Buffer {
 	return json({
 		code,
 		message,
 		...(errors === undefined ? {} : {errors}),
 		...(dsapi ? {error: {message, code: status}} : {}),
+		...report,
 	});
 }
 

@@ -59,7 +59,7 @@ async function send(exchange: Exchange, file: OpenFile, context: SendFileContext
 	if (file.cache !== 'hit' && file.cache !== 'local') {
 		exchange.refuseCircle();
 	}
-	const range = rangeOf(exchange, file, validators);
+	const range = rangeOf(exchange, file.size, validators);
 	const {start, end} = range ?? {start: 0, end: file.size};
 	const reader = await file.body(start, end, exchange.ask);
 	const {source, cache} = file;
@@ -69,16 +69,16 @@ async function send(exchange: Exchange, file: OpenFile, context: SendFileContext
 	await pump(exchange, reader, {length: end - start, budget: context.budget, begin, sent});
 }
 
-/** `undefined`: all of it. */
-function rangeOf(exchange: Exchange, file: OpenFile, validators: Validators): ByteRange | undefined {
+/** Which part of a file of that size the client wants; `undefined`: all of it. Throws RequestError for none of it. */
+export function rangeOf(exchange: Exchange, size: number, validators: Validators): ByteRange | undefined {
 	const {range: header, 'if-range': ifRange} = exchange.headers;
 	if (header === undefined || (typeof ifRange === 'string' && !rangeHolds(ifRange, validators))) {
 		return undefined;
 	}
-	const range = parseRange(header, file.size);
+	const range = parseRange(header, size);
 	if (range === 'unsatisfiable') {
-		throw new RequestError('RANGE_NOT_SATISFIABLE', `the file has ${file.size} bytes`, {
-			'Content-Range': `bytes */${file.size}`,
+		throw new RequestError('RANGE_NOT_SATISFIABLE', `the file has ${size} bytes`, {
+			'Content-Range': `bytes */${size}`,
 		});
 	}
 	return range;

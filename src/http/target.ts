@@ -42,7 +42,7 @@ export function parseTarget(url: string, basePath: string): Target {
 
 /** DSAPI's clients read errors in its own shape. */
 export function isOfDatasets({path = ''}: Target): boolean {
-	return /^\/(?:datasets|assets)(?:\/|$)/u.test(path);
+	return /^\/(?:datasets|assets|api\/export)(?:\/|$)/u.test(path);
 }
 
 function ownPath(path: string): string {

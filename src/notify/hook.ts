@@ -56,6 +56,7 @@ const worthTelling: ReadonlySet<EventType> = new Set<EventType>([
 	'disk.ok',
 	'scrub.ended',
 	'prefetch.ended',
+	'bundle.imported',
 ]);
 /** Told every second: only to those who name them. */
 const passing: ReadonlySet<EventType> = new Set<EventType>(['transfer.progress', 'scrub.progress']);

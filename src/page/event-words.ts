@@ -48,6 +48,7 @@ const kinds: Readonly<Record<EventType, Kind>> = {
 	'scrub.ended': plain(event => withProblem('reading files again has ended', event)),
 	'prefetch.begun': plain(event => `fetching ahead has begun${forRule(event)}`),
 	'prefetch.ended': plain(event => withProblem(`fetching ahead has ended${forRule(event)}${amountOf(event)}`, event)),
+	'bundle.imported': plain(event => withProblem(`a bundle was imported${byText(event)}`, event)),
 	'webhook.failed': bad(event => `a webhook was not taken${byText(event)}`),
 	'catalog.changed': passing(() => 'the list of images has changed'),
 };

@@ -7,6 +7,7 @@ import {startHttp, type HttpFront, type HttpOptions, type ListenOptions} from '.
 import type {Scope} from '../helpers/temp-dir.js';
 import {testHost, type TestHost} from '../helpers/test-host.js';
 import {FakeAccess} from './fake-access.js';
+import {FakeAirgap} from './fake-airgap.js';
 import {FakeMirror, type FakeImage} from './fake-mirror.js';
 import {FakeHistory, FakeLog, FakeOperate, FakePrefetch} from './fake-operate.js';
 
@@ -15,6 +16,7 @@ export interface StartedFront {
 	readonly mirror: FakeMirror;
 	readonly operate: FakeOperate;
 	readonly prefetch: FakePrefetch;
+	readonly airgap: FakeAirgap;
 	readonly history: FakeHistory;
 	readonly logTail: FakeLog;
 	readonly host: TestHost;
@@ -24,7 +26,7 @@ export interface StartedFront {
 }
 
 export type FrontOptions = Partial<
-	Omit<HttpOptions, 'mirror' | 'operate' | 'prefetch' | 'history' | 'logTail' | 'host'>
+	Omit<HttpOptions, 'mirror' | 'operate' | 'prefetch' | 'airgap' | 'history' | 'logTail' | 'host'>
 > & {
 	readonly images?: readonly FakeImage[];
 	readonly host?: TestHost;
@@ -50,13 +52,14 @@ export const settings = {
 export function behind(): {
 	operate: FakeOperate;
 	prefetch: FakePrefetch;
+	airgap: FakeAirgap;
 	history: FakeHistory;
 	logTail: FakeLog;
 	page: undefined;
 } {
 	return {
 		...{operate: new FakeOperate(), prefetch: new FakePrefetch(), history: new FakeHistory()},
-		...{logTail: new FakeLog(), page: undefined},
+		...{airgap: new FakeAirgap(), logTail: new FakeLog(), page: undefined},
 	};
 }
 

@@ -1,5 +1,6 @@
 import {createHash} from 'node:crypto';
 import test from 'ava';
+import type {ImportEvent} from '../../src/airgap/api.js';
 import {allRoutes} from '../../src/http/all-routes.js';
 import {operations} from '../../src/http/openapi-operations.js';
 import {openApi, template} from '../../src/http/openapi.js';
@@ -7,6 +8,7 @@ import {rowParams} from '../../src/http/image-rows.js';
 import {testHost} from '../helpers/test-host.js';
 import {makeImage} from '../helpers/make-image.js';
 import {FakeAccess} from './fake-access.js';
+import {imported} from './fake-airgap.js';
 import {FakeMirror} from './fake-mirror.js';
 import {uuidNumber} from './fake-operate.js';
 import {ask, behind, settings, startFront, version} from './front.js';
@@ -182,11 +184,22 @@ function* faults(schema: object, value: unknown, at = ''): Generator<string> {
 
 test('answers are as they are described', async t => {
 	const image = makeImage();
-	const {url, mirror} = await startFront(t, {images: [image], access: new FakeAccess({}, {network: ['operate']})});
+	const {url, mirror, airgap} = await startFront(t, {
+		images: [image],
+		access: new FakeAccess({}, {network: ['operate']}),
+	});
 	mirror.ready = {ready: true, problems: [], warnings: ['a source is down']};
 	const known = uuidNumber(1);
 	const body = JSON.stringify;
-	for (const [method, path, at, sent] of [
+	const spoiled: ImportEvent = {...{what: 'done', uuid: known, name: 'x', version: '1', bytes: 1}, outcome: 'failed'};
+	const lines = {accept: 'application/x-ndjson'};
+	airgap.importing = async function* (piped, {options}) {
+		for await (const piece of piped) {
+			t.is(piece.toString(), 'x');
+		}
+		yield* options.allowUnsigned ? [spoiled, {...imported.at(-1), failed: 1} as ImportEvent] : imported;
+	};
+	for (const [method, path, at, sent, headers] of [
 		['GET', '/ping', '/ping'],
 		['GET', '/images', '/images'],
 		['GET', '/images/{uuid}', `/images/${image.uuid}`],
@@ -212,6 +225,13 @@ test('answers are as they are described', async t => {
 		['GET', '/mirror/history', '/mirror/history'],
 		['POST', '/mirror/refresh', '/mirror/refresh'],
 		['GET', '/mirror/log', '/mirror/log'],
+		['PUT', '/import', '/import', 'x'],
+		['PUT', '/import', '/import?dryRun=true', 'x', lines],
+		['PUT', '/import', '/import?allowUnsigned=true', 'x'],
+		['POST', '/mirror/export', '/mirror/export', body({all: true})],
+		['POST', '/mirror/keys', '/mirror/keys'],
+		['GET', '/mirror/keys', '/mirror/keys'],
+		['POST', '/mirror/keys/trusted', '/mirror/keys/trusted', body({key: 'ssh-ed25519 AAAA far'})],
 		['POST', '/mirror/check', '/mirror/check', body({name: 'x', typo: 1})],
 		['GET', '/session', '/session'],
 		['GET', '/status', '/status'],
@@ -220,7 +240,10 @@ test('answers are as they are described', async t => {
 		['GET', '/readyz', '/readyz'],
 		['GET', '/docs/openapi.json', '/docs/openapi.json'],
 	] as const) {
-		const answer = await ask(url, at, {method, ...(sent === undefined ? {} : {body: sent})});
+		const answer = await ask(url, at, {
+			...{method, headers: headers ?? {}},
+			...(sent === undefined ? {} : {body: sent}),
+		});
 		const told = document.paths[path]?.[method.toLowerCase()]?.responses[String(answer.status)];
 		const type = String(answer.headers['content-type']).split(';')[0] ?? '';
 		const schema = told?.content?.[type]?.schema;

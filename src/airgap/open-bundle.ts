@@ -1,0 +1,198 @@
+/**
+ * A bundle found and opened, whatever it lies in: a folder, a tar, the parts of one, something compressed, a pipe.
+ *
+ * The command line opens here what somebody has typed; what comes over HTTP is a `StreamBundle` from the beginning.
+ */
+import {createReadStream, type Stats} from 'node:fs';
+import {readdir, stat} from 'node:fs/promises';
+import {join} from 'node:path';
+import {IntegrityError, MirrorError, NotFoundError, UsageError, asError} from '../errors.js';
+import type {BundleFiles} from './bundle-files.js';
+import {findParts, firstPartOf, groupBundles, partName} from './bundle-parts.js';
+import {compressionOf, decompressed} from './compressed.js';
+import {Parts} from './file-pieces.js';
+import {FolderBundle} from './folder-bundle.js';
+import type {Spool} from './spool.js';
+import {StreamBundle} from './stream-bundle.js';
+import {TarBundle} from './tar-bundle.js';
+
+export interface OpenOptions {
+	/** For `-`. */
+	readonly stdin?: AsyncIterable<unknown> | undefined;
+	/** Ends reading of what may never come to an end. */
+	readonly signal: AbortSignal;
+	/** Where streams put aside what comes too early. Made only when it is needed. */
+	readonly spool: () => Spool;
+}
+
+const expected = 'expected a bundle: a folder or a tar, as "imgmirror export" makes them';
+/** Tells compressed ones from plain ones. */
+const beginningBytes = 64;
+
+/**
+ * Opens one bundle: a path, or all that were named of the parts of one. Throws NotFoundError, IntegrityError and what the
+ * file system says, each with the path; UsageError for paths that are not of one bundle.
+ */
+export async function openBundle(paths: readonly string[], options: OpenOptions): Promise<BundleFiles> {
+	const [path] = paths;
+	if (path === undefined || (await groupBundles(paths)).length > 1) {
+		throw new UsageError(`one bundle is opened at a time, not ${paths.length} (${paths.join(', ')})`);
+	}
+	if (path === '-') {
+		return openStdin(options);
+	}
+	const stats = await statOf(path);
+	if (stats?.isDirectory() === true) {
+		return openFolder(path);
+	}
+	if (stats !== undefined && !stats.isFile()) {
+		// A pipe or a tape.
+		return openStream(path, createReadStream(path), options);
+	}
+	const files = await filesOf(paths, stats !== undefined);
+	return openFiles(path, files, options);
+}
+
+async function openStdin({stdin, ...options}: OpenOptions): Promise<BundleFiles> {
+	if (stdin === undefined) {
+		throw new UsageError(`there is nothing on stdin: ${expected}`);
+	}
+	return openStream('stdin', stdin, options);
+}
+
+async function openFolder(path: string): Promise<BundleFiles> {
+	const names = await readdir(path);
+	if (!names.includes('index.json') && !names.includes('blobs')) {
+		const tars = names.filter(name => /\.tar(?:\.gz|\.zst|\.\d{3,9})?$/u.test(name)).sort();
+		throw new IntegrityError(
+			tars.length === 0
+				? `${path} is no bundle: there is no index.json in it; ${expected}`
+				: `${path} is no bundle itself; did you mean ${tars
+						.slice(0, 3)
+						.map(name => join(path, name))
+						.join(' or ')}?`,
+		);
+	}
+	return new FolderBundle(path);
+}
+
+async function openStream(
+	name: string,
+	source: AsyncIterable<unknown>,
+	{signal, spool}: OpenOptions,
+): Promise<BundleFiles> {
+	const {stream} = await named(name, decompressed(abortable(source, signal), signal));
+	return new StreamBundle(stream, {name, spool: spool(), signal});
+}
+
+async function openFiles(name: string, paths: readonly string[], options: OpenOptions): Promise<BundleFiles> {
+	const {signal, spool} = options;
+	const parts = await named(name, Parts.open(paths));
+	try {
+		const beginning = Buffer.alloc(beginningBytes);
+		const length = await parts.read(beginning, 0);
+		if ((await named(name, kindOf(beginning.subarray(0, length)))) === 'plain') {
+			return await named(name, TarBundle.open(name, parts));
+		}
+		const {stream} = await named(name, decompressed(parts.pieces(), signal));
+		return new StreamBundle(stream, {name, spool: spool(), signal, onClose: () => parts.close()});
+	} catch (error) {
+		await parts.close();
+		throw error;
+	}
+}
+
+async function kindOf(beginning: Buffer): Promise<string> {
+	return compressionOf(beginning);
+}
+
+/** The files that are the tar when put end to end. */
+async function filesOf(paths: readonly string[], isThere: boolean): Promise<readonly string[]> {
+	const [path = ''] = paths;
+	if (partName(path) !== undefined) {
+		return findParts(paths);
+	}
+	if (isThere) {
+		return [path];
+	}
+	const part = await firstPartOf(path);
+	if (part !== undefined) {
+		return findParts([part]);
+	}
+	if ((await statOf(`${path}.part`)) !== undefined) {
+		throw new NotFoundError(`${path} is not whole yet: its export has not come to an end (there is ${path}.part)`);
+	}
+	throw new NotFoundError(`there is no ${path}`);
+}
+
+async function statOf(path: string): Promise<Stats | undefined> {
+	try {
+		return await stat(path);
+	} catch (error) {
+		if (error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ENOTDIR')) {
+			return undefined;
+		}
+		throw new MirrorError(`${path} cannot be read`, {cause: error});
+	}
+}
+
+/** What is wrong with it, with its name. */
+async function named<T>(name: string, opening: Promise<T>): Promise<T> {
+	try {
+		return await opening;
+	} catch (error) {
+		if (error instanceof IntegrityError) {
+			throw new IntegrityError(`${name}: ${error.message}; ${expected}`, {cause: error.cause});
+		}
+		if (error instanceof Error && 'syscall' in error) {
+			throw new MirrorError(`${name} cannot be read`, {cause: error});
+		}
+		throw error;
+	}
+}
+
+/** A stream that nobody else ends when the signal comes. */
+async function* abortable(
+	source: AsyncIterable<unknown>,
+	signal: AbortSignal,
+): AsyncGenerator<Buffer, void, undefined> {
+	const iterator = source[Symbol.asyncIterator]();
+	try {
+		for (;;) {
+			const next = await nextOf(iterator, signal);
+			if (next.done === true) {
+				return;
+			}
+			yield bytesOf(next.value);
+		}
+	} finally {
+		const ending = iterator.return?.().catch(() => undefined);
+		// One that waits for the next bytes would let nobody go before they come.
+		if (!signal.aborted) {
+			await ending;
+		}
+	}
+}
+
+function nextOf(iterator: AsyncIterator<unknown>, signal: AbortSignal): Promise<IteratorResult<unknown>> {
+	return new Promise((resolve, reject) => {
+		signal.throwIfAborted();
+		const onAbort = (): void => {
+			reject(asError(signal.reason));
+		};
+		signal.addEventListener('abort', onAbort, {once: true});
+		void iterator
+			.next()
+			.then(resolve, reject)
+			.finally(() => {
+				signal.removeEventListener('abort', onAbort);
+			});
+	});
+}
+
+function bytesOf(chunk: unknown): Buffer {
+	if (chunk instanceof Uint8Array) {
+		return Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
+	}
+	return Buffer.from(String(chunk));
+}

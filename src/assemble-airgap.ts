@@ -1,0 +1,125 @@
+/**
+ * Carrying images by hand, put together: keys, the way out, the way in.
+ *
+ * `assemble.ts` makes it when everything else is there, and configures it anew on SIGHUP. HTTP sees the whole.
+ */
+import {rm} from 'node:fs/promises';
+import type {AirgapApi, ExportRequest, ImportEvent, ImportOptions, PlanEvent, TarFile} from './airgap/api.js';
+import {Exporter} from './airgap/exporter.js';
+import {Importer} from './airgap/import.js';
+import {Keys} from './airgap/keys.js';
+import {folderSpool} from './airgap/spool.js';
+import type {Layout} from './blobs/layout.js';
+import type {DiskStore} from './blobs/store.js';
+import type {SourceSet} from './assemble-sources.js';
+import type {Catalog} from './catalog/catalog.js';
+import type {Config} from './config.js';
+import type {Host} from './host.js';
+import {Carrying} from './mirror-carry.js';
+import type {AheadApi} from './mirror-ahead-api.js';
+import type {Mirror} from './mirror.js';
+import type {Actor} from './publish/api.js';
+import type {Publisher} from './publish/publisher.js';
+import type {Ask} from './sources/source.js';
+
+export interface AirgapParts {
+	readonly host: Host;
+	readonly layout: Layout;
+	readonly store: DiskStore;
+	readonly catalog: Catalog;
+	readonly mirror: Mirror;
+	readonly publisher: Publisher;
+	readonly sources: SourceSet;
+	readonly ahead: AheadApi;
+	/** What stays free of the disk, whatever comes by hand. */
+	readonly floorBytes: number;
+}
+
+export class Airgap implements AirgapApi {
+	readonly keys: Keys;
+	readonly #host: Host;
+	readonly #layout: Layout;
+	readonly #carrying: Carrying;
+	readonly #exporter: Exporter;
+	readonly #importer: Importer;
+	#config: Config;
+	#floorBytes: number;
+
+	constructor(config: Config, parts: AirgapParts) {
+		const {host, layout, store, catalog, mirror, publisher, sources, ahead, floorBytes} = parts;
+		this.#config = config;
+		this.#floorBytes = floorBytes;
+		this.#host = host;
+		this.#layout = layout;
+		this.keys = new Keys({
+			...{keyFile: layout.bundleKey, trustedFile: layout.trustedKeys, log: host.log},
+			configured: () => this.#config.bundles.trustedKeys,
+		});
+		this.#carrying = new Carrying({
+			...{host, catalog, store, mirror, ahead, publish: publisher, carried: publisher.carried, files: mirror.files},
+			channelOf: name => sources.channelOf(name),
+		});
+		this.#exporter = new Exporter({
+			...{host, carry: this.#carrying, keys: this.keys},
+			rules: () => this.#config.prefetch.rules,
+			datasetNames: () => this.#config.datasets,
+		});
+		this.#importer = new Importer({
+			...{host, carry: this.#carrying, keys: this.keys},
+			spool: () => folderSpool(layout.spool, this.#floorBytes),
+		});
+	}
+
+	/** What an import that was killed has left is of no use to anybody. */
+	async load(): Promise<void> {
+		await rm(this.#layout.spool, {recursive: true, force: true});
+	}
+
+	configure(config: Config, floorBytes: number): void {
+		this.#config = config;
+		this.#floorBytes = floorBytes;
+	}
+
+	async *plan(request: ExportRequest, ask: Ask): AsyncGenerator<PlanEvent, void, undefined> {
+		await this.#carrying.ready(ask);
+		yield* this.#exporter.plan(request, ask);
+	}
+
+	async export(request: ExportRequest, ask: Ask): Promise<TarFile> {
+		await this.#carrying.ready(ask);
+		return this.#exporter.export(request, ask);
+	}
+
+	async *import(
+		body: AsyncIterable<Buffer>,
+		options: ImportOptions,
+		by: Actor,
+		ask: Ask,
+	): AsyncGenerator<ImportEvent, void, undefined> {
+		const allowUnsigned = options.allowUnsigned || this.#config.bundles.allowUnsigned;
+		for await (const event of this.#importer.import(body, {...options, allowUnsigned}, by, ask)) {
+			if (event.what === 'end' && !options.dryRun) {
+				this.#tell(event, by);
+			}
+			yield event;
+		}
+	}
+
+	have(): Promise<string> {
+		return this.#exporter.have();
+	}
+
+	exportForDsapid(uuid: string, ask: Ask): Promise<TarFile> {
+		return this.#exporter.exportForDsapid(uuid, ask);
+	}
+
+	#tell({imported, updated, there, failed, bytes, ms}: Extract<ImportEvent, {what: 'end'}>, by: Actor): void {
+		this.#host.log.info({imported, updated, there, failed, bytes, ms, by: by.name}, 'a bundle was imported');
+		this.#host.events.emit('bundle.imported', {
+			bytes,
+			...(by.name === undefined ? {} : {by: by.name}),
+			...(failed === 0 ? {} : {problem: `${failed} of its images could not be imported`}),
+			more: {imported, updated, there, failed},
+		});
+	}
+}
