@@ -1,19 +1,21 @@
 /**
  * HTTP as the commands speak it: to a server by its URL, or through the socket of a data directory.
  *
- * Bodies are sent piece by piece, with nothing gathered; an answer that comes before all is sent ends the sending.
- * There is no limit to how long anything may take as long as it moves. Trying again is `transfer.ts`'s.
+ * Bodies are sent piece by piece, with nothing gathered; an answer that comes before all is sent ends the sending, unless
+ * it is one that is told meanwhile. There is no limit to how long anything may take as long as it moves. Trying again is
+ * `transfer.ts`'s.
  */
 import http, {type ClientRequest, type IncomingHttpHeaders, type IncomingMessage} from 'node:http';
 import https from 'node:https';
-import {asError} from '../errors.js';
+import {MirrorError, asError} from '../errors.js';
 import {ConnectionError, answerError, connectionError} from './client-errors.js';
 import type {Clock} from '../host.js';
 import type {Target} from './target.js';
 
-/** A body of known length, made while it is sent. */
+/** A body that is made while it is sent. */
 export interface Pieces {
-	readonly length: number;
+	/** `undefined`: nobody knows before its end. */
+	readonly length: number | undefined;
 	readonly pieces: AsyncIterable<Buffer> | Iterable<Buffer>;
 	/** Told of every piece that has been handed to the network. */
 	readonly onSent?: (bytes: number) => void;
@@ -27,6 +29,8 @@ export interface Call {
 	readonly body?: Buffer | Pieces | undefined;
 	/** How long the server may be silent once it has the request. */
 	readonly answerMs?: number;
+	/** An answer that is no refusal is told while the body is sent: `read` gets it, and throws what the body throws. */
+	readonly meanwhile?: boolean;
 	readonly signal?: AbortSignal | undefined;
 }
 
@@ -45,6 +49,8 @@ export class Client {
 	readonly #agent: http.Agent;
 	readonly #clock: Clock;
 	readonly #userAgent: string;
+	/** Of answers that are told while their request is sent: whatever moves, either way, is life. */
+	readonly #watches = new WeakMap<IncomingMessage, Watch>();
 
 	constructor({target, clock, version}: {target: Target; clock: Clock; version: string}) {
 		this.target = target;
@@ -117,8 +123,11 @@ export class Client {
 		const {signal} = call;
 		signal?.throwIfAborted();
 		const request = this.#start(call);
+		const isMeanwhile = call.meanwhile === true;
+		const movesWithinMs = isMeanwhile ? (call.answerMs ?? idleMs) : idleMs;
+		let told: IncomingMessage | undefined;
 		const watch = new Watch(this.#clock, () => {
-			request.destroy(new ConnectionError(`${this.target.shown} has been silent for too long`));
+			(told ?? request).destroy(new ConnectionError(`${this.target.shown} has been silent for too long`));
 		});
 		return new Promise<IncomingMessage>((resolve, reject) => {
 			let ended = false;
@@ -131,6 +140,10 @@ export class Client {
 			const forget = (): void => signal?.removeEventListener('abort', onAbort);
 			const fail = (error: unknown): void => {
 				end();
+				if (told !== undefined && signal?.aborted !== true) {
+					// What it has told until then is read first; that it is cut is found out after it.
+					return;
+				}
 				forget();
 				request.destroy();
 				reject(signal?.aborted === true ? (signal.reason as Error) : connectionError(error, this.target));
@@ -140,8 +153,14 @@ export class Client {
 				fail(signal?.reason);
 			};
 			request.once('response', response => {
-				end();
+				if (isMeanwhile && response.statusCode === 200) {
+					told = response;
+					this.#watches.set(response, watch);
+				} else {
+					end();
+				}
 				response.once('close', () => {
+					end();
 					forget();
 					// It was answered before it was all sent: such a connection is good for nothing more.
 					if (!request.writableFinished) {
@@ -152,14 +171,14 @@ export class Client {
 			});
 			request.on('error', fail);
 			request.once('close', () => {
-				if (!ended) {
+				if (!ended && told === undefined) {
 					fail(new ConnectionError(`the connection to ${this.target.shown} broke`));
 				}
 			});
 			signal?.addEventListener('abort', onAbort, {once: true});
-			watch.within(idleMs);
+			watch.within(movesWithinMs);
 			sending
-				.send(call.body, () => watch.within(idleMs))
+				.send(call.body, () => watch.within(movesWithinMs))
 				.then(
 					() => {
 						if (!ended) {
@@ -169,6 +188,10 @@ export class Client {
 					// The body's own failure goes to the caller as it is.
 					(error: unknown) => {
 						end();
+						if (told !== undefined) {
+							told.destroy(asError(error));
+							return;
+						}
 						forget();
 						request.destroy();
 						reject(asError(error));
@@ -177,14 +200,16 @@ export class Client {
 		});
 	}
 
-	/** The body of an answer. Throws ConnectionError where it is cut, or where nothing comes for too long. */
+	/** The body of an answer. Throws ConnectionError where it is cut, or where nothing comes (or goes) for too long. */
 	async *read(
 		response: IncomingMessage,
 		{answerMs: idle = idleMs, signal}: Pick<Call, 'answerMs' | 'signal'> = {},
 	): AsyncGenerator<Buffer, void, undefined> {
-		const watch = new Watch(this.#clock, () => {
-			response.destroy(new ConnectionError(`${this.target.shown} has been silent for too long`));
-		});
+		const watch =
+			this.#watches.get(response) ??
+			new Watch(this.#clock, () => {
+				response.destroy(new ConnectionError(`${this.target.shown} has been silent for too long`));
+			});
 		try {
 			watch.within(idle);
 			for await (const chunk of response as AsyncIterable<Buffer>) {
@@ -192,7 +217,10 @@ export class Client {
 				yield chunk;
 			}
 		} catch (error) {
-			throw signal?.aborted === true ? (signal.reason as Error) : connectionError(error, this.target);
+			if (signal?.aborted === true) {
+				throw signal.reason as Error;
+			}
+			throw error instanceof MirrorError ? error : connectionError(error, this.target);
 		} finally {
 			watch.stop();
 		}
@@ -201,7 +229,9 @@ export class Client {
 	#start({method = 'GET', path, headers, body}: Call): ClientRequest {
 		const {target} = this;
 		const {authorization} = target;
-		const length = body?.length ?? (method === 'GET' || method === 'HEAD' ? undefined : 0);
+		const empty = method === 'GET' || method === 'HEAD' ? undefined : 0;
+		// Without a length it goes in chunks.
+		const length = body === undefined ? empty : body.length;
 		const request = (target.tls ? https : http).request({
 			...(target.socketPath === undefined
 				? {host: target.host, port: target.port ?? (target.tls ? 443 : 80)}

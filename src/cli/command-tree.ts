@@ -40,6 +40,9 @@ export interface CommandNode {
 	readonly notes: string;
 }
 
+/** What places are called where a path may stand; of a key, its line may as well. */
+const fileNames: ReadonlySet<string> = new Set(['file', 'bundle', 'where', 'key']);
+
 /** commander keeps this to itself. */
 const usualCommands: ReadonlyMap<string, string> = new Map([['images', 'list']]);
 
@@ -102,7 +105,7 @@ function valuesOf(name: string, words: readonly string[] | undefined): Values {
 	if (words !== undefined) {
 		return {kind: 'words', words};
 	}
-	return {kind: name === 'file' || name === 'directory' ? name : 'any'};
+	return {kind: name === 'directory' ? name : fileNames.has(name) ? 'file' : 'any'};
 }
 
 /** The text that was added to help: commander gives it only with all the rest before it. */

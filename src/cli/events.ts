@@ -26,6 +26,7 @@ const words: ReadonlyMap<string, string> = new Map([
 	['webhook.failed', 'webhook failed'],
 	['image.vanished', 'image vanished'],
 	['prefetch.ended', 'prefetch failed'],
+	['bundle.imported', 'import incomplete'],
 ]);
 
 function inWords({type}: Event): string {

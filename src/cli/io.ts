@@ -8,7 +8,8 @@ import type {Config} from '../config.js';
 import type {Clock} from '../host.js';
 
 export interface Output {
-	write(text: string): unknown;
+	/** `done` is called once it has gone out, or never will. */
+	write(text: string | Uint8Array, done?: (error?: Error | null) => void): unknown;
 	readonly isTTY?: boolean;
 	/** Of the terminal. */
 	readonly columns?: number;

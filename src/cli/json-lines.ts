@@ -1,7 +1,7 @@
 /**
  * Answers that are told line by line while they happen: a line of JSON each.
  *
- * `adopt`, `verify`, `prefetch` and `log` read such. What a line means is theirs; here a line is taken apart from the
+ * `adopt`, `verify`, `prefetch`, `import` and `log` read such. What a line means is theirs; here a line is taken apart from the
  * next, wherever the network has cut it, and a failure in the middle becomes the error that it would have been at first.
  */
 import type {IncomingMessage} from 'node:http';

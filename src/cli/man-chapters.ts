@@ -39,8 +39,8 @@ the bytes while they are still arriving.
 .Nm
 .Cm serve
 runs the server.
-All other commands but those about the configuration and about users talk to
-a server over HTTP.
+All other commands but those about the configuration, about users and about
+bundles as such talk to a server over HTTP.
 .Ss Which server a command talks to
 That of
 .Fl -url ,
@@ -71,6 +71,27 @@ gives them.
 By their uuid.
 The first digits of it will do, from 4 on, as long as only one image has them;
 if several have, the command lists them and exits with 1.
+.Ss Sites that no line goes to
+.Nm
+.Cm export
+writes images, with the origins that they are built upon, as a bundle: an OCI
+image layout, in a folder or as a tar.
+.Nm
+.Cm import
+takes it in on the far side: every digest is computed anew, and what came
+stays there until somebody evicts it.
+A mirror without sources offers it as any other does.
+What
+.Nm
+.Cm have
+writes on the far side tells the near side what can be left out the next time.
+.Pp
+A bundle is signed with the key of the mirror that made it;
+.Nm
+.Cm key new
+makes one.
+The far side takes only bundles that are signed with a key that it trusts,
+unless it is told otherwise.
 .Ss What commands print
 Tables for people, with colours where a terminal is looked at.
 With
@@ -97,7 +118,8 @@ Any other command ends at the first of
 and
 .Dv SIGHUP ,
 in order and with 130, and at a second one at once.
-What a prefetch or an upload has got done by then is kept.
+What a prefetch, an upload, an export or an import has got done by then is
+kept, and the same command again goes on from there.
 .Sh ENVIRONMENT
 .Bl -tag -width Ds
 .It Ev IMGMIRROR_CONFIG
@@ -150,6 +172,13 @@ Which images are pinned, held and released.
 When files were last used and verified, and the numbers of the last hours.
 .It Pa users.json , keys
 Who may log in.
+.It Pa bundle-key.pem
+What bundles are signed with.
+It leaves the machine in no bundle.
+.It Pa trusted-keys
+Keys whose bundles are imported, a line each as in
+.Pa authorized_keys .
+It may be edited by hand.
 .It Pa control.sock
 The socket that commands use.
 .El
@@ -169,6 +198,7 @@ It could not be done; standard error says why.
 Commands that look for faults
 .Po
 .Cm verify ,
+.Cm bundle verify ,
 .Cm lint ,
 .Cm status Fl -check
 .Pc
@@ -205,12 +235,25 @@ For cron: a mail when something is not well.
 imgmirror status \\-\\-check \\-\\-quiet
 .Ed
 .Pp
+To a site that no line goes to, on a stick; the first time with the key, later
+only what is new:
+.Bd -literal -offset indent
+near$ imgmirror key new > /media/usb/near.pub
+near$ imgmirror export \\-\\-all \\-\\-to /media/usb/site
+far$  imgmirror key trust /media/usb/near.pub
+far$  imgmirror import /media/usb/site
+far$  imgmirror have \\-\\-to /media/usb/far.have
+near$ imgmirror export \\-\\-all \\-\\-have /media/usb/far.have \\e
+    \\-\\-to /media/usb/delta
+.Ed
+.Pp
 An image of a zone, published:
 .Bd -literal -offset indent
 zfs send zones/UUID@final | gzip | \\e
     imgmirror publish \\-\\-name web \\-\\-version 1.0.0
 .Ed
 .Sh SEE ALSO
+.Xr ssh-keygen 1 ,
 .Xr imgadm 8 ,
 .Xr vmadm 8 ,
 .Xr zfs 8`.split('\n');

@@ -7,7 +7,7 @@
 import {gunzipSync} from 'node:zlib';
 import {describe} from '../errors.js';
 import {AnswerError, ConnectionError, pathAdvice} from './client-errors.js';
-import type {Call, Client} from './client.js';
+import type {Call, Client, Pieces} from './client.js';
 import {interruptible} from './interruption.js';
 import type {CliIo} from './io.js';
 import {jsonLines, type Line} from './json-lines.js';
@@ -21,6 +21,9 @@ interface Asked {
 	/** How long the server may be silent. */
 	readonly answerMs?: number;
 }
+
+/** A refusal that no right helps against: the bundle is signed by nobody whom the server trusts. */
+export const untrusted = 'BundleNotTrusted';
 
 const mostAnswerBytes = 512 * 1024 * 1024;
 
@@ -55,6 +58,15 @@ export class OperatorClient {
 		return this.#ask(posted(path, body), right, answerMs);
 	}
 
+	/** An answer that is no JSON. */
+	async text(path: string, {right = 'private', answerMs}: Asked = {}): Promise<string> {
+		return this.#answered({path, headers: {accept: 'text/plain, application/json'}}, right, answerMs);
+	}
+
+	async delete(path: string, {right = 'operate'}: Asked = {}): Promise<void> {
+		await this.#answered({method: 'DELETE', path}, right, undefined);
+	}
+
 	/** As `get`; the answer counts whatever its status, as long as it is JSON. */
 	async look(path: string): Promise<{readonly status: number; readonly value: unknown}> {
 		const {status, body} = await this.#request({path});
@@ -67,9 +79,23 @@ export class OperatorClient {
 		{right = 'operate', answerMs}: Asked = {},
 	): AsyncGenerator<Line, void, undefined> {
 		const {path, body} = call;
+		yield* this.#told(body === undefined ? {path} : posted(path, body), right, answerMs);
+	}
+
+	/** The same while a body is sent. Throws what the body throws. */
+	async *sending(
+		call: {readonly path: string; readonly type: string; readonly body: Pieces},
+		{right = 'operate', answerMs}: Asked = {},
+	): AsyncGenerator<Line, void, undefined> {
+		const {path, type, body} = call;
+		const headers = {'content-type': type};
+		yield* this.#told({method: 'PUT', path, headers, body, meanwhile: true}, right, answerMs);
+	}
+
+	async *#told(call: Call, right: Needed, answerMs: number | undefined): AsyncGenerator<Line, void, undefined> {
 		try {
 			yield* jsonLines(this.#client, {
-				...(body === undefined ? {path} : posted(path, body)),
+				...call,
 				...(answerMs === undefined ? {} : {answerMs}),
 				signal: this.signal,
 			});
@@ -79,10 +105,14 @@ export class OperatorClient {
 	}
 
 	async #ask(call: Call, right: Needed, answerMs: number | undefined): Promise<unknown> {
+		return this.#parsed(await this.#answered(call, right, answerMs));
+	}
+
+	async #answered(call: Call, right: Needed, answerMs: number | undefined): Promise<string> {
 		try {
 			const {status, body, headers} = await this.#request({...call, ...(answerMs === undefined ? {} : {answerMs})});
 			this.#client.expectSuccess(status, body, headers);
-			return this.#parsed(body);
+			return body;
 		} catch (error) {
 			throw await this.#explained(error, right);
 		}
@@ -140,7 +170,7 @@ export class OperatorClient {
 		if (!(error instanceof AnswerError)) {
 			return error;
 		}
-		if (error.status === 401 || error.status === 403) {
+		if (error.status === 401 || (error.status === 403 && error.reason !== untrusted)) {
 			return new AnswerError(
 				`${error.message}\n  this takes the right "${right}", which, on the machine of the server, ` +
 					`"imgmirror user may NAME ${right}" gives; there, its own account needs no login`,
@@ -180,22 +210,30 @@ function posted(path: string, body: object | undefined): Call {
 	};
 }
 
-/**
- * Runs `use` with the server that the command line names, until it is done or the user has had enough. `about`: what is
- * seen is of a server that runs, so it is said where one was only started for this.
- */
+/** `about`: what is seen is of a server that runs, so it is said where one was only started for this. */
+type Sought = Whereabouts & {readonly about?: boolean};
+
+/** Runs `use` with the server that the command line names, until it is done or the user has had enough. */
 export async function withOperator<T>(
-	where: Whereabouts & {readonly about?: boolean},
+	where: Sought,
 	io: CliIo,
 	use: (server: OperatorClient) => Promise<T>,
 ): Promise<T> {
-	return interruptible(io, signal =>
-		withServer(where, io, async ({client, startedHere, name}) => {
-			const startedFor = startedHere ? name.replace(/^data:/, '') : undefined;
-			if (startedFor !== undefined && where.about === true) {
-				io.stderr.write(`imgmirror: no server runs on ${startedFor}: started one for this\n`);
-			}
-			return use(new OperatorClient(client, signal, startedFor));
-		}),
-	);
+	return interruptible(io, signal => withOperatorUntil(signal, where, io, use));
+}
+
+/** The same for whoever listens to signals already. */
+export async function withOperatorUntil<T>(
+	signal: AbortSignal,
+	where: Sought,
+	io: CliIo,
+	use: (server: OperatorClient) => Promise<T>,
+): Promise<T> {
+	return withServer(where, io, async ({client, startedHere, name}) => {
+		const startedFor = startedHere ? name.replace(/^data:/, '') : undefined;
+		if (startedFor !== undefined && where.about === true) {
+			io.stderr.write(`imgmirror: no server runs on ${startedFor}: started one for this\n`);
+		}
+		return use(new OperatorClient(client, signal, startedFor));
+	});
 }

@@ -11,6 +11,7 @@ Examples:
   imgmirror serve --config /etc/imgmirror.json
   imgmirror config check --config /etc/imgmirror.json
   zfs send zones/UUID@final | gzip | imgmirror publish --name base --version 1.0.0
+  imgmirror export --all --to /media/usb/site
   imgmirror help serve
 
 Exit codes:

@@ -3,13 +3,17 @@
  *
  * Flags are handed to the configuration's reader as they are: it knows what may stand in them, and says it in the same
  * words as for the file. Commands for publishers are in `publish-program.ts`, those for operators in `see-program.ts`,
- * `keep-program.ts` and `prefetch-program.ts`, those about users in `user-commands.ts`.
+ * `keep-program.ts` and `prefetch-program.ts`, those about bundles in `export-program.ts`, `carry-program.ts` and
+ * `bundle-program.ts`, those about users in `user-commands.ts`.
  */
 import {Command, CommanderError} from 'commander';
 import type {ConfigRequest} from '../config.js';
+import {addBundleCommands} from './bundle-program.js';
+import {addCarryCommands} from './carry-program.js';
 import {addCompletionCommand} from './completion-program.js';
 import {exitCodes} from './exit-codes.js';
 import type {CliIo} from './io.js';
+import {addExportCommand} from './export-program.js';
 import {addKeepCommands} from './keep-program.js';
 import {addPrefetchCommands} from './prefetch-program.js';
 import {checkHelp, configHelp, exampleHelp, generalHelp, serveHelp, showHelp} from './program-help.js';
@@ -100,6 +104,10 @@ export function createProgram(actions: Actions, io: CliIo, done: (exitCode: numb
 	addKeepCommands(program, io, done);
 	program.commandsGroup('Publishing:');
 	addPublishCommands(program, actions, io, done);
+	program.commandsGroup('Carrying images by hand:');
+	addExportCommand(program, io, done);
+	addCarryCommands(program, io, done);
+	addBundleCommands(program, io, done);
 	program.commandsGroup('Setting up:');
 	userCommands(program, io);
 

@@ -4,11 +4,12 @@
  *
  * Only one process works on a data directory, so commands never touch it themselves: they all speak HTTP.
  */
-import {access, constants, readdir, stat} from 'node:fs/promises';
+import type {Stats} from 'node:fs';
+import {access, constants, mkdir, readdir, stat} from 'node:fs/promises';
 import {userInfo} from 'node:os';
 import {MessageChannel} from 'node:worker_threads';
 import {readConfig, type Config, type ConfigRequest} from '../config.js';
-import {UsageError} from '../errors.js';
+import {UsageError, describe} from '../errors.js';
 import {systemClock} from '../host.js';
 import {NotRunningError} from './client-errors.js';
 import {Client} from './client.js';
@@ -23,6 +24,8 @@ export interface Whereabouts {
 	readonly onlyHere?: boolean;
 	/** A server that runs is what it is about: none is started. */
 	readonly onlyRunning?: boolean;
+	/** A data directory that is not there is made: what the command brings is to be kept there. */
+	readonly mayCreate?: boolean;
 }
 
 export interface Server {
@@ -41,7 +44,8 @@ export async function withServer<T>(where: Whereabouts, io: CliIo, use: (server:
 		if (target !== undefined) {
 			return await withClient(target, {name: target.shown, startedHere: false}, io, use);
 		}
-		return await withOwnServer(readConfig(where.config), {io, onlyRunning: where.onlyRunning ?? false}, use);
+		const {onlyRunning = false, mayCreate = false} = where;
+		return await withOwnServer(readConfig(where.config), {io, onlyRunning, mayCreate}, use);
 	} finally {
 		awake();
 	}
@@ -66,11 +70,12 @@ export function namedTarget({url, config, onlyHere = false}: Whereabouts, io: Cl
 /** The server of the data directory, whether it runs or not. */
 async function withOwnServer<T>(
 	config: Config,
-	{io, onlyRunning}: {readonly io: CliIo; readonly onlyRunning: boolean},
+	{io, onlyRunning, mayCreate}: {readonly io: CliIo; readonly onlyRunning: boolean; readonly mayCreate: boolean},
 	use: (server: Server) => Promise<T>,
 ): Promise<T> {
 	const {data} = config;
-	const folder = await stat(data).catch(() => undefined);
+	const there = await stat(data).catch(() => undefined);
+	const folder = there === undefined && mayCreate ? await made(data, io) : there;
 	if (folder?.isDirectory() !== true) {
 		// To make one would be to publish to nobody.
 		throw new UsageError(
@@ -110,6 +115,16 @@ async function withOwnServer<T>(
 		return await running(true);
 	} finally {
 		await stop();
+	}
+}
+
+async function made(data: string, io: CliIo): Promise<Stats> {
+	try {
+		await mkdir(data, {recursive: true});
+		io.stderr.write(`imgmirror: made the data directory ${data}\n`);
+		return await stat(data);
+	} catch (error) {
+		throw new UsageError(`the data directory ${data} cannot be made: ${describe(error)}`, {cause: error});
 	}
 }
 

@@ -42,6 +42,7 @@ const types: Readonly<Record<EventType, true>> = {
 	'scrub.ended': true,
 	'prefetch.begun': true,
 	'prefetch.ended': true,
+	'bundle.imported': true,
 	'webhook.failed': true,
 	'catalog.changed': true,
 };

@@ -47,6 +47,9 @@ test('bash completes commands, at every depth', async t => {
 	}
 	t.deepEqual(await bash(t, 'images', ''), ['list', 'show', 'help']);
 	t.deepEqual(await bash(t, 'user', 'key', 'a'), ['add']);
+	t.deepEqual(await bash(t, 'key', ''), ['new', 'show', 'list', 'trust', 'untrust', 'help']);
+	t.deepEqual(await bash(t, 'bundle', ''), ['inspect', 'verify', 'help']);
+	t.deepEqual(await bash(t, 'impo'), ['import-image', 'import']);
 	t.deepEqual(await bash(t, 'prefetch', '--quiet', 'ru'), ['rules', 'run']);
 	// After an image there is no command any more.
 	t.deepEqual(await bash(t, 'prefetch', '01b2c898', 'ru'), []);
@@ -70,6 +73,10 @@ test('bash completes what stands behind a flag or a command: words, files, folde
 	t.deepEqual(await bash(t, 'serve', '--data', 'a'), ['afolder']);
 	t.deepEqual(await bash(t, 'adopt', 'a'), ['afolder']);
 	t.deepEqual(await bash(t, 'publish', 'a '), ['a file.json']);
+	// A bundle is a folder or a file, and so is where one is written to; a key may be a file.
+	for (const words of [['import'], ['bundle', 'verify'], ['export', '--to'], ['export', '--since'], ['key', 'trust']]) {
+		t.deepEqual([...(await bash(t, ...words, 'a'))].sort(), ['a file.json', 'afolder', 'afolder-not'], words.join(' '));
+	}
 	// A name may be anything: no command, no file.
 	t.deepEqual(await bash(t, 'prefetch', '--name', ''), []);
 	t.deepEqual(await bash(t, 'log', '-n', '5', '--fo'), ['--follow']);
@@ -112,6 +119,8 @@ ifZsh('zsh completes commands, flags and words', async t => {
 	t.is(await zsh(t, 'imgmirror prefetch --dr'), 'prefetch --dry-run');
 	t.is(await zsh(t, 'imgmirror log --level wa'), 'log --level warn');
 	t.is(await zsh(t, 'imgmirror user key ad'), 'user key add');
+	t.is(await zsh(t, 'imgmirror import site --allow'), 'import site --allow-unsigned');
+	t.is(await zsh(t, 'imgmirror key tr'), 'key trust');
 	t.is(await zsh(t, 'imgmirror prefetch 01b2c898 --dr'), 'prefetch 01b2c898 --dry-run');
 	t.is(await zsh(t, 'imgmirror images name=x --skip'), 'images name=x --skip-header');
 });

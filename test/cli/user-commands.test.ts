@@ -53,8 +53,8 @@ async function run(data: string, argv: readonly string[], stdin: Input = piped('
 	const said = {out: '', err: ''};
 	const io: CliIo = {
 		stdin,
-		stdout: {write: text => (said.out += text)},
-		stderr: {write: text => (said.err += text)},
+		stdout: {write: text => (said.out += String(text))},
+		stderr: {write: text => (said.err += String(text))},
 		env: {IMGMIRROR_DATA: data},
 		directory: data,
 		version: '1',

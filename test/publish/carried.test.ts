@@ -64,7 +64,7 @@ for (const [what, options] of Object.entries(odd)) {
 	test(`${what} is served as it came, to the letter, also after a restart and in a mode that would refuse it`, async t => {
 		const plain = makeImage(options);
 		const text = options.text?.replace('SHA1', plain.sha1);
-		const image = text === undefined ? plain : makeImage({bytes: plain.bytes, text, uuid: String(plain.uuid)});
+		const image = text === undefined ? plain : makeImage({bytes: plain.bytes, text, uuid: plain.uuid});
 		const rig = await startPublisher(t, {settings: {mode: 'public', maxFileBytes: 1000}});
 		t.is(await keep(rig, image), 'imported');
 		await isThere(t, rig, image);

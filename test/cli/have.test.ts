@@ -1,0 +1,69 @@
+/**
+ * `imgmirror have`: what is here, printed or written to a stick.
+ */
+import {chmodSync, mkdirSync, readFileSync, readdirSync, writeFileSync} from 'node:fs';
+import {join} from 'node:path';
+import test from 'ava';
+import {runCli} from '../../src/cli/run.js';
+import {makeImage} from '../helpers/make-image.js';
+import {farSide} from './fake-far-side.js';
+
+test('have prints what the server has, as it says it', async t => {
+	const {io, far} = await farSide(t);
+	const images = [makeImage(), makeImage()];
+	far.keep(...images);
+	const run = (...argv: string[]): Promise<number> => runCli(['have', '--url', far.url, ...argv], io);
+	t.is(await run(), 0, io.err);
+	t.deepEqual(far.requests, ['GET /mirror/have']);
+	const lines = io.out.split('\n');
+	t.is(lines[0], '# imgmirror have 1');
+	t.is(lines.length, 4);
+	for (const {uuid, sha1} of images) {
+		t.true(lines.some(line => line.startsWith(`${uuid} `) && line.endsWith(` ${sha1}`)));
+	}
+	t.is(io.err, '');
+	const {out} = io;
+	io.out = '';
+	t.is(await run('--to', '-'), 0);
+	t.is(io.out, out);
+});
+
+test('have writes a file whole, or not at all, and says what it is good for', async t => {
+	const {io, far, folder} = await farSide(t);
+	far.keep(makeImage(), makeImage());
+	const run = (...argv: string[]): Promise<number> => runCli(['have', '--url', far.url, ...argv], io);
+	const file = join(folder, 'far.have');
+	writeFileSync(file, 'what was there before');
+	t.is(await run('--to', 'far.have'), 0, io.err);
+	t.is(io.out, '');
+	t.is(
+		io.err,
+		`imgmirror: ${file} says what is here, 2 images; on the near side, "imgmirror export --have FILE" leaves them out\n`,
+	);
+	t.is(readFileSync(file, 'utf8').split('\n').length, 4);
+	t.deepEqual(readdirSync(folder), ['far.have']);
+	mkdirSync(join(folder, 'folder'));
+	chmodSync(join(folder, 'folder'), 0o755);
+	for (const to of ['folder', 'none/far.have']) {
+		io.err = '';
+		t.is(await run('--to', to), 1);
+		t.regex(io.err, /(?:folder|none\/far\.have) cannot be written: /);
+	}
+	t.deepEqual(readdirSync(folder), ['far.have', 'folder']);
+});
+
+test('have takes nothing else for what a server has', async t => {
+	const {io, far, folder} = await farSide(t);
+	const run = (...argv: string[]): Promise<number> => runCli(['have', '--url', far.url, ...argv], io);
+	for (const text of ['<html>', '', '# imgmirror have 2\n', '# imgmirror have 1\nnonsense\n']) {
+		far.have = text;
+		io.err = '';
+		t.is(await run('--to', 'far.have'), 1, text);
+		t.regex(io.err, /what http:\S+ answers does not say what it has: .*line \d/);
+	}
+	t.deepEqual(readdirSync(folder), []);
+	far.have = {status: 401, code: 'UnauthorizedError', message: 'a login is wanted'};
+	io.err = '';
+	t.is(await run(), 1);
+	t.regex(io.err, /this takes the right "private"/);
+});
