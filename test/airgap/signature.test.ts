@@ -5,6 +5,7 @@ import test from 'ava';
 import fc from 'fast-check';
 import {newKey, parsePublicKey, publicKeyOf, readSignature, sign} from '../../src/airgap/signature.js';
 import {IntegrityError, InvalidParameterError} from '../../src/errors.js';
+import {has} from '../helpers/programs.js';
 import {run, type Ran} from '../helpers/run-command.js';
 import {tempDir, type Scope} from '../helpers/temp-dir.js';
 
@@ -63,6 +64,9 @@ test('the same index and key make the same signature', t => {
 });
 
 test('ssh-keygen checks what we signed', async t => {
+	if (!has(t, 'ssh-keygen')) {
+		return;
+	}
 	const signature = await fileOf(t, sign(index, key.privatePem));
 	const checked = await keygen(['-Y', 'check-novalidate', '-n', 'imgmirror-bundle', '-s', signature], index);
 	t.is(checked.code, 0, checked.stderr);
@@ -76,6 +80,9 @@ test('ssh-keygen checks what we signed', async t => {
 });
 
 test('ssh-keygen verifies what we signed against the line of our key', async t => {
+	if (!has(t, 'ssh-keygen')) {
+		return;
+	}
 	const signature = await fileOf(t, sign(index, key.privatePem));
 	const signers = await fileOf(t, `near@example.com ${key.publicLine}\n`);
 	const args = ['-Y', 'verify', '-n', 'imgmirror-bundle', '-f', signers, '-I', 'near@example.com', '-s', signature];
@@ -86,6 +93,9 @@ test('ssh-keygen verifies what we signed against the line of our key', async t =
 });
 
 test('we check what ssh-keygen signed, and would have signed the same to the byte', async t => {
+	if (!has(t, 'ssh-keygen')) {
+		return;
+	}
 	const {file, publicLine, pem} = await foreignKey(t);
 	const signed = await keygen(['-Y', 'sign', '-n', 'imgmirror-bundle', '-f', file], index);
 	t.is(signed.code, 0, signed.stderr);
@@ -101,6 +111,9 @@ test('we check what ssh-keygen signed, and would have signed the same to the byt
 });
 
 test('fingerprints are those of ssh-keygen', async t => {
+	if (!has(t, 'ssh-keygen')) {
+		return;
+	}
 	const line = await fileOf(t, `${key.publicLine}\n`);
 	const shown = await keygen(['-l', '-f', line]);
 	t.is(shown.code, 0, shown.stderr);
@@ -108,6 +121,9 @@ test('fingerprints are those of ssh-keygen', async t => {
 });
 
 test('signatures that ssh-keygen made for something else, or in another way, are refused in words', async t => {
+	if (!has(t, 'ssh-keygen')) {
+		return;
+	}
 	const {file} = await foreignKey(t);
 	const ecdsa = path.join(await tempDir(t), 'key');
 	await keygen(['-q', '-t', 'ecdsa', '-N', '', '-f', ecdsa]);
@@ -300,6 +316,9 @@ test('whatever is given for a key, nothing but InvalidParameterError comes of it
 });
 
 test('private keys of other kinds and other things are refused', async t => {
+	if (!has(t, 'ssh-keygen')) {
+		return;
+	}
 	const rsa = generateKeyPairSync('rsa', {modulusLength: 1024}).privateKey.export({type: 'pkcs8', format: 'pem'});
 	t.throws(() => sign(index, String(rsa)), {instanceOf: IntegrityError, message: /kind rsa, and not ed25519/u});
 	t.throws(() => publicKeyOf('x'), {instanceOf: IntegrityError, message: /no private key in PEM/u});
