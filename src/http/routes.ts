@@ -57,6 +57,9 @@ interface Served extends Rule {
 /** CONNECT never comes this far. */
 const everyMethod = METHODS.filter(method => method !== 'CONNECT');
 
+/** Whatever else there is, such as WebDAV's, no route has: each path would be registered five times as often for it. */
+const usualMethods = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'] as const;
+
 const crossOriginHeaders = {
 	'Access-Control-Allow-Headers':
 		'Accept, Accept-Version, If-Match, If-Modified-Since, If-None-Match, If-Range, Range, X-Request-Id',
@@ -83,18 +86,29 @@ export function serveRoutes(app: FastifyInstance, routes: readonly Route[], cont
 		// Bodiless to fastify, which would read and parse them otherwise, before anybody was asked.
 		app.addHttpMethod(method, {overrideExisting: true});
 	}
+	const paths: ServedPath[] = [];
 	for (const path of new Set(routes.map(route => route.path))) {
 		const alike = routes.filter(route => route.path === path);
-		servePath(app, path, alike, context);
+		paths.push(servePath(app, path, alike, context));
 	}
 	app.setNotFoundHandler((request, reply) => {
 		reply.hijack();
 		const exchange = context.exchangeOf(request.raw);
-		exchange.fail(new NotFoundError(`${exchange.target.asked} does not exist`));
+		const unusual = !usualMethods.some(method => method === exchange.method);
+		const there = unusual ? paths.find(({form}) => form.test(exchange.target.path ?? '')) : undefined;
+		there?.mark(exchange);
+		exchange.fail(there?.wrongMethod(exchange) ?? new NotFoundError(`${exchange.target.asked} does not exist`));
 	});
 }
 
-function servePath(app: FastifyInstance, path: string, routes: readonly Route[], context: RouteContext): void {
+/** A path as far as methods are concerned that no route has. */
+interface ServedPath {
+	readonly form: RegExp;
+	readonly mark: (exchange: Exchange) => void;
+	readonly wrongMethod: (exchange: Exchange) => RequestError;
+}
+
+function servePath(app: FastifyInstance, path: string, routes: readonly Route[], context: RouteContext): ServedPath {
 	const served = new Map<string, Served>(routes.flatMap(methodsOf));
 	const get = served.get('GET');
 	if (get !== undefined && !served.has('HEAD')) {
@@ -109,11 +123,15 @@ function servePath(app: FastifyInstance, path: string, routes: readonly Route[],
 			...(crossOrigin ? {'Access-Control-Allow-Methods': allow, ...crossOriginHeaders} : {}),
 		});
 	};
-	const wrongMethod: Handler = exchange => {
-		throw new RequestError('METHOD_NOT_ALLOWED', `${exchange.method} is not allowed`, {Allow: allow});
+	const wrongMethod = ({method}: Exchange): RequestError =>
+		new RequestError('METHOD_NOT_ALLOWED', `${method} is not allowed`, {Allow: allow});
+	const mark = (exchange: Exchange): void => {
+		exchange.route = path;
+		exchange.quiet = quiet;
+		exchange.crossOrigin = crossOrigin;
 	};
 
-	for (const method of everyMethod) {
+	for (const method of usualMethods) {
 		const found = served.get(method);
 		app.route<{Params: Params}>({
 			method,
@@ -121,14 +139,14 @@ function servePath(app: FastifyInstance, path: string, routes: readonly Route[],
 			async handler(request, reply) {
 				reply.hijack();
 				const exchange = context.exchangeOf(request.raw);
-				exchange.route = path;
-				exchange.quiet = quiet;
-				exchange.crossOrigin = crossOrigin;
+				mark(exchange);
 				try {
 					if (found !== undefined) {
 						await serve(found, exchange, request.params, context.access);
+					} else if (method === 'OPTIONS') {
+						await options(exchange, request.params);
 					} else {
-						await (method === 'OPTIONS' ? options : wrongMethod)(exchange, request.params);
+						throw wrongMethod(exchange);
 					}
 				} catch (error) {
 					exchange.fail(error);
@@ -138,6 +156,18 @@ function servePath(app: FastifyInstance, path: string, routes: readonly Route[],
 			},
 		});
 	}
+	return {form: formOf(path), mark, wrongMethod};
+}
+
+/** What a path looks like that the router would take for this one. */
+function formOf(path: string): RegExp {
+	const parts = path.split('/').map(part => {
+		if (part === '*') {
+			return '.*';
+		}
+		return part.startsWith(':') ? '[^/]+' : part.replaceAll(/[.*+?^${}()|[\]\\]/gu, '\\$&');
+	});
+	return new RegExp(`^${parts.join('/')}$`, 'u');
 }
 
 function methodsOf(route: Route): readonly (readonly [string, Served])[] {
