@@ -97,11 +97,16 @@ export class Airgap implements AirgapApi {
 		ask: Ask,
 	): AsyncGenerator<ImportEvent, void, undefined> {
 		const allowUnsigned = options.allowUnsigned || this.#config.bundles.allowUnsigned;
-		for await (const event of this.#importer.import(body, {...options, allowUnsigned}, by, ask)) {
-			if (event.what === 'end' && !options.dryRun) {
-				this.#tell(event, by);
+		try {
+			for await (const event of this.#importer.import(body, {...options, allowUnsigned}, by, ask)) {
+				if (event.what === 'end' && !options.dryRun) {
+					this.#tell(event, by);
+				}
+				yield event;
 			}
-			yield event;
+		} finally {
+			// However it ended: what has come in is in lists when whoever brought it looks there.
+			await this.#carrying.settled();
 		}
 	}
 
@@ -113,8 +118,7 @@ export class Airgap implements AirgapApi {
 		return this.#exporter.exportForDsapid(uuid, ask);
 	}
 
-	#tell({imported, updated, there, failed, bytes, ms}: Extract<ImportEvent, {what: 'end'}>, by: Actor): void {
-		this.#host.log.info({imported, updated, there, failed, bytes, ms, by: by.name}, 'a bundle was imported');
+	#tell({imported, updated, there, failed, bytes}: Extract<ImportEvent, {what: 'end'}>, by: Actor): void {
 		this.#host.events.emit('bundle.imported', {
 			bytes,
 			...(by.name === undefined ? {} : {by: by.name}),

@@ -160,6 +160,16 @@ export function describe(error: unknown): string {
 	return parts.join(': ');
 }
 
+/** The same, and the faults of single fields that the message does not name. */
+export function describeFields(error: unknown): string {
+	const words = describe(error);
+	if (error instanceof ValidationError || error instanceof InvalidParameterError) {
+		const missing = error.errors.filter(({field}) => !words.includes(field));
+		return [words, ...missing.map(({field, code, message}) => `${field}: ${message ?? code}`)].join('; ');
+	}
+	return words;
+}
+
 function describeOne(error: Error): string {
 	if (error instanceof AggregateError && error.errors.length > 0) {
 		return (error.errors as unknown[]).map(describe).join('; ');

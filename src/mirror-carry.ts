@@ -12,7 +12,7 @@ import {localName} from './catalog/local-images.js';
 import {InvalidParameterError, NoSpaceError, NotFoundError, RefusedError, describe} from './errors.js';
 import type {Host} from './host.js';
 import {prettyJson} from './image/json-text.js';
-import {compareImages, isActive, type Manifest, type Sha1, type Uuid} from './image/manifest.js';
+import {compareImages, isActivated, isActive, type Manifest, type Sha1, type Uuid} from './image/manifest.js';
 import type {AheadApi, AheadImage} from './mirror-ahead-api.js';
 import type {CarryBlob, CarryImage, CarryIn, CarryOut, IncomingImage, TakenFile} from './mirror-carry-api.js';
 import type {Files} from './mirror-files.js';
@@ -197,6 +197,10 @@ export class Carrying implements CarryOut, CarryIn {
 		if (publish.get(uuid) !== undefined || catalog.known(uuid) !== undefined) {
 			return true;
 		}
+		// On a site without a line nobody has ever given a list, and to ask would be to wait for nothing.
+		if (catalog.status().sources.every(({fetchedAt}) => fetchedAt === undefined)) {
+			return false;
+		}
 		try {
 			await mirror.find(uuid, ask);
 			return true;
@@ -271,9 +275,4 @@ export class Carrying implements CarryOut, CarryIn {
 /** For the names under which files are kept while they are carried out. */
 export function carryingName(): string {
 	return `carrying ${randomUUID()}`;
-}
-
-/** It has been on offer once: neither on its way nor failed. */
-function isActivated({state}: Manifest): boolean {
-	return state === 'active' || state === 'disabled' || state === 'deprecated';
 }

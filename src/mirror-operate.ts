@@ -362,7 +362,7 @@ export class Operate implements OperateApi {
 		const {catalog, files, publish, store} = this.#parts;
 		const known = catalog.known(uuid);
 		if (publish.get(uuid) !== undefined) {
-			return 'it was published here: delete it instead';
+			return 'it was published or imported here: "imgmirror help evict" says how to delete it';
 		}
 		if (known === undefined) {
 			return 'there is no such image';

@@ -4,11 +4,11 @@
  * Lists of 25,000 are asked for again and again while little changes: a row is made anew only where something of it
  * did.
  */
+import {Slices} from './host-slices.js';
 import type {PinnedImages} from './blobs/pinned-images.js';
 import type {Flights} from './blobs/flights.js';
 import type {DiskStore} from './blobs/store.js';
 import type {Catalog, KnownImage} from './catalog/catalog.js';
-import {Slices} from './catalog/slices.js';
 import type {Manifest, Uuid} from './image/manifest.js';
 import type {Files} from './mirror-files.js';
 import type {ImageRow} from './mirror-operate-api.js';

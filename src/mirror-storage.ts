@@ -73,7 +73,7 @@ export class Storage {
 	#words(protection: Protection, images: readonly KeptImage[]): string {
 		switch (protection.kind) {
 			case 'published':
-				return `published here${this.#unless(protection.image, images)}`;
+				return `published or imported here${this.#unless(protection.image, images)}`;
 			case 'pinned':
 				return `pinned${this.#unless(protection.image, images)}`;
 			case 'origin':

@@ -69,8 +69,21 @@ export async function findParts(paths: readonly string[]): Promise<readonly stri
 	return numbers.flatMap(number => parts.get(number) ?? []);
 }
 
+/** The files that are the tar when put end to end; none: there is no such tar. `isThere`: the path itself. */
+export async function filesNamed(paths: readonly string[], isThere: boolean): Promise<readonly string[]> {
+	const [path = ''] = paths;
+	if (partName(path) !== undefined) {
+		return findParts(paths);
+	}
+	if (isThere) {
+		return [path];
+	}
+	const part = await firstPartOf(path);
+	return part === undefined ? [] : findParts([part]);
+}
+
 /** The first part of what was split, where only its parts are there. */
-export async function firstPartOf(path: string): Promise<string | undefined> {
+async function firstPartOf(path: string): Promise<string | undefined> {
 	const parts = await partsIn(dirname(path), basename(path));
 	const [first] = [...parts.keys()].sort((a, b) => a - b);
 	return first === undefined ? undefined : parts.get(first);

@@ -5,17 +5,17 @@
  * those alone. Origins are `gather-origins.ts`'s.
  */
 import {InvalidParameterError} from '../errors.js';
+import {inSlices} from '../host-slices.js';
 import {compareImages, type Uuid} from '../image/manifest.js';
 import type {AheadImage} from '../mirror-ahead-api.js';
 import type {CarryOut} from '../mirror-carry-api.js';
 import type {Selection} from '../prefetch/api.js';
 import type {Choosing, PrefetchRule} from '../prefetch/rule.js';
-import {choose, Offer, type Choice} from '../prefetch/select.js';
+import {choose, Offer} from '../prefetch/select.js';
 import {choosingOf} from '../prefetch/selection.js';
 import type {Ask} from '../sources/source.js';
 import type {ExportRequest} from './api.js';
 import {problemOf, type Problem} from './export-problems.js';
-import {Slices} from './slices.js';
 
 /** What an `ExportRequest` says of images: everything that is said must be true of one. */
 export interface Wish {
@@ -99,7 +99,7 @@ async function chooseOf(
 		// Whoever leaves out origins does not want them weighed either.
 		image: uuid => named.get(uuid) ?? (origins && !asked.has(uuid) ? carry.image(uuid) : undefined),
 	});
-	const choice = await inTurns(choose(what, offer, nowMs), ask.signal);
+	const choice = await inSlices(choose(what, offer, nowMs), ask.signal);
 	const uuids = choice.images.filter(({originOf}) => originOf === undefined).map(({image}) => image.manifest.uuid);
 	return {uuids, problems, leftOut: choice.leftOut};
 }
@@ -116,20 +116,6 @@ async function findNamed(uuid: Uuid, carry: Catalog, ask: Ask): Promise<AheadIma
 	} catch (error) {
 		ask.signal.throwIfAborted();
 		return problemOf(error);
-	}
-}
-
-async function inTurns(steps: Generator<undefined, Choice, undefined>, signal: AbortSignal): Promise<Choice> {
-	const slices = new Slices();
-	for (;;) {
-		const step = steps.next();
-		if (step.done === true) {
-			return step.value;
-		}
-		if (slices.over) {
-			await slices.next();
-			signal.throwIfAborted();
-		}
 	}
 }
 

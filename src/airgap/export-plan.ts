@@ -7,6 +7,7 @@
 import {setImmediate as nextTurn} from 'node:timers/promises';
 import {MirrorError, StoppingError} from '../errors.js';
 import type {Clock} from '../host.js';
+import {Slices} from '../host-slices.js';
 import type {Sha1, Uuid} from '../image/manifest.js';
 import type {CarryBlob, CarryImage, CarryOut} from '../mirror-carry-api.js';
 import type {Ask, Icon} from '../sources/source.js';
@@ -19,7 +20,6 @@ import type {Have} from './have.js';
 import {HeldFiles} from './held-files.js';
 import {isIconType, maxIconBytes} from './oci-terms.js';
 import {PlannedBundle} from './planned-bundle.js';
-import {Slices} from './slices.js';
 
 export interface Signer {
 	/** `undefined`: there is no key to sign with. */

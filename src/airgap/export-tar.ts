@@ -6,13 +6,14 @@
  */
 import {createHash} from 'node:crypto';
 import {IntegrityError, MirrorError} from '../errors.js';
+import {Slices} from '../host-slices.js';
 import {isSha1, type Sha1} from '../image/manifest.js';
 import type {CarryOut} from '../mirror-carry-api.js';
 import type {PlannedBlob, TarFile} from './api.js';
+import {gathered} from './gathered.js';
 import {PackedTexts} from './packed-texts.js';
 import {eachPlanEntry, type PlanEntry} from './plan-entries.js';
 import {headerBytes, padding, tarEnd, tarHeader} from './tar-write.js';
-import {Slices} from './slices.js';
 
 /** Bytes that are known, or a file of the store. */
 export type Content = {readonly bytes: () => Buffer} | {readonly sha1: Sha1};
@@ -120,7 +121,7 @@ export class VirtualTar implements TarFile {
 	}
 
 	read(start: number, end: number, signal: AbortSignal): AsyncGenerator<Buffer, void, undefined> {
-		return gathered(this.#pieces(start, Math.min(end, this.size), signal));
+		return gathered(this.#pieces(start, Math.min(end, this.size), signal), gatherBytes);
 	}
 
 	close(): void {
@@ -229,31 +230,6 @@ function lastUntil(offsets: readonly number[], position: number): number {
 		}
 	}
 	return low;
-}
-
-/** The same bytes in fewer pieces. */
-async function* gathered(pieces: AsyncIterable<Buffer>): AsyncGenerator<Buffer, void, undefined> {
-	let waiting: Buffer[] = [];
-	let bytes = 0;
-	for await (const piece of pieces) {
-		// To copy a large one would cost more than to send it.
-		const isLarge = piece.length >= gatherBytes;
-		if (!isLarge) {
-			waiting.push(piece);
-			bytes += piece.length;
-		}
-		if (bytes > 0 && (isLarge || bytes >= gatherBytes)) {
-			yield Buffer.concat(waiting);
-			waiting = [];
-			bytes = 0;
-		}
-		if (isLarge) {
-			yield piece;
-		}
-	}
-	if (bytes > 0) {
-		yield Buffer.concat(waiting);
-	}
 }
 
 function once(run: () => void): () => void {

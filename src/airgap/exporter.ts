@@ -7,8 +7,9 @@
 import {createHash} from 'node:crypto';
 import {InvalidParameterError, MirrorError, asError} from '../errors.js';
 import type {Host} from '../host.js';
+import {Slices} from '../host-slices.js';
 import type {DatasetNames} from '../image/dataset.js';
-import {isUuid} from '../image/manifest.js';
+import {isActivated, isUuid} from '../image/manifest.js';
 import type {CarryBlob, CarryOut} from '../mirror-carry-api.js';
 import {carryingName} from '../mirror-carry.js';
 import type {PrefetchRule} from '../prefetch/rule.js';
@@ -18,10 +19,8 @@ import {readWish} from './choose-images.js';
 import {dsapidTar} from './export-dsapid.js';
 import {ExportPlan, type Signer} from './export-plan.js';
 import {BundleContents} from './export-tar.js';
-import {isActivated} from './gather-origins.js';
 import {haveText, parseHave, type HaveImage} from './have.js';
 import {HeldFiles} from './held-files.js';
-import {Slices} from './slices.js';
 
 export interface ExporterParts {
 	readonly carry: CarryOut;

@@ -147,11 +147,15 @@ export class Parts {
 		const opening = known ?? open(part.path, 'r');
 		this.#handles.delete(part);
 		this.#handles.set(part, opening);
+		if (known === undefined) {
+			// What cannot be opened now may be later: too many files were open, or a stick was out.
+			opening.catch(() => this.#handles.delete(part));
+		}
 		const [oldest] = this.#handles;
 		if (this.#handles.size > maxOpen && oldest !== undefined) {
 			this.#handles.delete(oldest[0]);
 			// Waits for what is being read of it.
-			await (await oldest[1]).close();
+			await oldest[1].then(handle => handle.close()).catch(() => undefined);
 		}
 		return opening;
 	}

@@ -131,10 +131,13 @@ export class FolderBundle implements BundleFiles {
 				? error
 				: new IntegrityError(`${path} cannot be read`, {cause: error});
 		}
-		const stats = await handle.stat();
-		if (!stats.isFile()) {
+		try {
+			if (!(await handle.stat()).isFile()) {
+				throw new IntegrityError(`${path} is no plain file`);
+			}
+		} catch (error) {
 			await handle.close();
-			throw new IntegrityError(`${path} is no plain file`);
+			throw error;
 		}
 		return handle;
 	}

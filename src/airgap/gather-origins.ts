@@ -6,13 +6,13 @@
  */
 import {createHash} from 'node:crypto';
 import {InvalidParameterError, MirrorError} from '../errors.js';
-import type {Manifest, Sha1, Uuid} from '../image/manifest.js';
+import {Slices} from '../host-slices.js';
+import {isActivated, type Manifest, type Sha1, type Uuid} from '../image/manifest.js';
 import type {CarryFile, CarryImage, CarryOut} from '../mirror-carry-api.js';
 import type {Ask} from '../sources/source.js';
 import {problemOf, titleOf, type Problem} from './export-problems.js';
 import type {Have} from './have.js';
 import {originsFirst} from './origins-first.js';
-import {Slices} from './slices.js';
 
 /** More than this is no chain but a mistake, or somebody who invents an origin for whatever is asked for. */
 const longestChain = 100;
@@ -130,11 +130,6 @@ function problemWith(manifest: Manifest, chainLength: number): Problem | undefin
 		return {text, error: new InvalidParameterError(text, [])};
 	}
 	return undefined;
-}
-
-/** It has been on offer once: neither on its way nor failed. */
-export function isActivated({state}: Manifest): boolean {
-	return state !== 'unactivated' && state !== 'creating' && state !== 'failed';
 }
 
 function missingOrigins(

@@ -63,6 +63,8 @@ export class HeldFiles {
 					yield told;
 				}
 			}
+			// It may have ended, or failed, while whoever reads was busy with the last of them.
+			await work;
 		} finally {
 			leaving.abort();
 			// What it failed with was thrown above, unless whoever read has left.

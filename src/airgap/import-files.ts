@@ -97,7 +97,12 @@ export class ImportFiles {
 		// What came with this import and is nobody's yet counts as new for the first that keeps it.
 		const stored = this.#unclaimed.has(digest) ? undefined : await this.#stored(descriptor, sha1);
 		if (stored !== undefined) {
-			await this.#bundle.drop([digest]);
+			try {
+				await this.#bundle.drop([digest]);
+			} catch (error) {
+				await stored.letGo();
+				throw error;
+			}
 			return stored;
 		}
 		if (!this.#come.has(digest)) {

@@ -5,14 +5,7 @@
  * ended before the next is read; `finish` does the rest beside others. Whatever is wrong with the image is told as its
  * outcome; both throw only what ends the whole import.
  */
-import {
-	IntegrityError,
-	InvalidParameterError,
-	NoSpaceError,
-	StoppingError,
-	ValidationError,
-	describe,
-} from '../errors.js';
+import {IntegrityError, NoSpaceError, StoppingError, describeFields} from '../errors.js';
 import {isObject} from '../image/json-text.js';
 import {isUuid} from '../image/manifest.js';
 import type {CarryIn, IncomingImage, TakenFile} from '../mirror-carry-api.js';
@@ -298,10 +291,11 @@ export class ImageImport {
 			const {label} = this.#report;
 			this.#report.begin({...label, uuid: told[0] ?? label.uuid});
 		}
+		// First of all: others wait for it, and would for ever if what follows failed.
+		this.#end('failed', 0, describeFields(error));
 		// A large one would need room twice, for nothing; small ones may be wanted by another image that shares them.
 		const layers = this.#image?.files.map(({descriptor}) => descriptor) ?? [];
 		await bundle.drop(layers.filter(({size}) => size > smallBytes).map(({digest}) => digest));
-		this.#end('failed', 0, inWords(error));
 	}
 }
 
@@ -320,13 +314,4 @@ function isOfOthers(bytes: Buffer): boolean {
 
 function originFailed(origin: string): IntegrityError {
 	return new IntegrityError(`its origin ${origin} could not be imported`);
-}
-
-function inWords(error: unknown): string {
-	const words = describe(error);
-	if (error instanceof ValidationError || error instanceof InvalidParameterError) {
-		const missing = error.errors.filter(({field}) => !words.includes(field));
-		return [words, ...missing.map(({field, code, message}) => `${field}: ${message ?? code}`)].join('; ');
-	}
-	return words;
 }

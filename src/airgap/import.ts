@@ -6,6 +6,7 @@
  * short has left: what is here already is not looked at again.
  */
 import type {Host} from '../host.js';
+import {inSlices} from '../host-slices.js';
 import type {CarryIn} from '../mirror-carry-api.js';
 import type {Actor} from '../publish/api.js';
 import type {Ask} from '../sources/source.js';
@@ -15,7 +16,7 @@ import {decompressed} from './compressed.js';
 import {Lines} from './import-lines.js';
 import {ImportRun, type ImportSums} from './import-run.js';
 import type {Keys} from './keys.js';
-import {parseIndex} from './oci.js';
+import {parsingIndex} from './oci.js';
 import type {Spool} from './spool.js';
 import {StreamBundle} from './stream-bundle.js';
 import {untilAborted} from './until-aborted.js';
@@ -89,7 +90,7 @@ export class Importer {
 		const {signedBy} = await this.#keys.judge(index, signature, {allowUnsigned, key});
 		const left = new AbortController();
 		const lines = new Lines();
-		const run = new ImportRun(parseIndex(index), {
+		const run = new ImportRun(await inSlices(parsingIndex(index), ask.signal), {
 			...{bundle, carry: this.#carry, host: this.#host, lines, by, dryRun, mostParkedBytes: this.#mostParkedBytes},
 			ask: {...ask, signal: AbortSignal.any([ask.signal, left.signal])},
 		});
@@ -108,7 +109,10 @@ export class Importer {
 			await work.catch(() => undefined);
 		}
 		const end = {...sums, ms: this.#host.clock.now() - begunAt};
-		this.#host.log.info({...end, signedBy: signedBy?.fingerprint, by: by.name, dryRun}, 'a bundle was imported');
+		this.#host.log.info(
+			{...end, signedBy: signedBy?.fingerprint, by: by.name, dryRun},
+			dryRun ? 'a bundle was tried' : 'a bundle was imported',
+		);
 		yield {what: 'end', ...end};
 	}
 }

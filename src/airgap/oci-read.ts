@@ -6,6 +6,7 @@
  * (media type of the index, artifact types and titles in it) is not missed.
  */
 import {IntegrityError} from '../errors.js';
+import {atOnce} from '../host-slices.js';
 import {isObject} from '../image/json-text.js';
 import {isSha1, manifestOf, readManifest, type Manifest} from '../image/manifest.js';
 import {readJson, readObject, shown} from './bounded-json.js';
@@ -72,11 +73,17 @@ const showable = /^[\w.\-:/@+]{1,200}$/u;
 
 /** The artifacts of index.json in its order, each digest once, those of other kinds included. Throws IntegrityError. */
 export function parseIndex(bytes: Buffer): readonly BundleEntry[] {
+	return atOnce(parsingIndex(bytes));
+}
+
+/** The same, for those who do other work in between. */
+export function* parsingIndex(bytes: Buffer): Generator<undefined, readonly BundleEntry[], undefined> {
 	const what = 'index.json';
 	if (bytes.length > maxIndexBytes) {
 		throw new IntegrityError(`${what} has ${bytes.length} bytes, and may have ${maxIndexBytes}`);
 	}
 	const fields = readObject(bytes, what, maxIndexValues);
+	yield;
 	checkKind(fields, mediaTypes.index, what);
 	const {manifests} = fields;
 	if (!Array.isArray(manifests)) {
@@ -98,6 +105,7 @@ export function parseIndex(bytes: Buffer): readonly BundleEntry[] {
 			entry.descriptor.digest,
 			known === undefined ? entry : {...known, filesElsewhere: known.filesElsewhere && entry.filesElsewhere},
 		);
+		yield;
 	}
 	return [...entries.values()];
 }

@@ -25,7 +25,7 @@ import {
 	type Digest,
 } from './oci-terms.js';
 
-export {checkConfig, parseImage, parseIndex} from './oci-read.js';
+export {checkConfig, parseImage, parseIndex, parsingIndex} from './oci-read.js';
 export type {BundleEntry, BundleImage, CheckedConfig} from './oci-read.js';
 export {
 	blobPath,

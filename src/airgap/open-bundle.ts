@@ -4,17 +4,18 @@
  * The command line opens here what somebody has typed; what comes over HTTP is a `StreamBundle` from the beginning.
  */
 import {createReadStream, type Stats} from 'node:fs';
-import {readdir, stat} from 'node:fs/promises';
+import {access, readdir, stat} from 'node:fs/promises';
 import {join} from 'node:path';
-import {IntegrityError, MirrorError, NotFoundError, UsageError, asError} from '../errors.js';
+import {IntegrityError, MirrorError, NotFoundError, UsageError} from '../errors.js';
 import type {BundleFiles} from './bundle-files.js';
-import {findParts, firstPartOf, groupBundles, partName} from './bundle-parts.js';
+import {filesNamed, groupBundles, partName} from './bundle-parts.js';
 import {compressionOf, decompressed} from './compressed.js';
 import {Parts} from './file-pieces.js';
 import {FolderBundle} from './folder-bundle.js';
 import type {Spool} from './spool.js';
 import {StreamBundle} from './stream-bundle.js';
 import {TarBundle} from './tar-bundle.js';
+import {untilAborted} from './until-aborted.js';
 
 export interface OpenOptions {
 	/** For `-`. */
@@ -49,7 +50,10 @@ export async function openBundle(paths: readonly string[], options: OpenOptions)
 		// A pipe or a tape.
 		return openStream(path, createReadStream(path), options);
 	}
-	const files = await filesOf(paths, stats !== undefined);
+	const files = await filesNamed(paths, stats !== undefined);
+	if (files.length === 0) {
+		throw await absent(path);
+	}
 	return openFiles(path, files, options);
 }
 
@@ -63,17 +67,38 @@ async function openStdin({stdin, ...options}: OpenOptions): Promise<BundleFiles>
 async function openFolder(path: string): Promise<BundleFiles> {
 	const names = await readdir(path);
 	if (!names.includes('index.json') && !names.includes('blobs')) {
-		const tars = names.filter(name => /\.tar(?:\.gz|\.zst|\.\d{3,9})?$/u.test(name)).sort();
+		const meant = await bundlesIn(path, names);
 		throw new IntegrityError(
-			tars.length === 0
+			meant.length === 0
 				? `${path} is no bundle: there is no index.json in it; ${expected}`
-				: `${path} is no bundle itself; did you mean ${tars
-						.slice(0, 3)
-						.map(name => join(path, name))
-						.join(' or ')}?`,
+				: `${path} is no bundle itself; did you mean ${meant.slice(0, 3).join(' or ')}?`,
 		);
 	}
 	return new FolderBundle(path);
+}
+
+/** What looks like a bundle: folders first, and of the parts of a tar the first. */
+async function bundlesIn(path: string, names: readonly string[]): Promise<readonly string[]> {
+	const sorted = [...names].sort();
+	const folders: string[] = [];
+	for (const name of sorted) {
+		if (await isThere(join(path, name, 'index.json'))) {
+			folders.push(name);
+		}
+	}
+	const tars = new Map<string, string>();
+	for (const name of sorted.filter(one => /\.tar(?:\.gz|\.zst|\.\d{3,9})?$/u.test(one))) {
+		const stem = partName(name)?.stem ?? name;
+		tars.set(stem, tars.get(stem) ?? name);
+	}
+	return [...folders, ...tars.values()].map(name => join(path, name));
+}
+
+async function isThere(path: string): Promise<boolean> {
+	return access(path).then(
+		() => true,
+		() => false,
+	);
 }
 
 async function openStream(
@@ -81,7 +106,7 @@ async function openStream(
 	source: AsyncIterable<unknown>,
 	{signal, spool}: OpenOptions,
 ): Promise<BundleFiles> {
-	const {stream} = await named(name, decompressed(abortable(source, signal), signal));
+	const {stream} = await named(name, decompressed(buffersOf(untilAborted(source, signal)), signal));
 	return new StreamBundle(stream, {name, spool: spool(), signal});
 }
 
@@ -106,23 +131,11 @@ async function kindOf(beginning: Buffer): Promise<string> {
 	return compressionOf(beginning);
 }
 
-/** The files that are the tar when put end to end. */
-async function filesOf(paths: readonly string[], isThere: boolean): Promise<readonly string[]> {
-	const [path = ''] = paths;
-	if (partName(path) !== undefined) {
-		return findParts(paths);
-	}
-	if (isThere) {
-		return [path];
-	}
-	const part = await firstPartOf(path);
-	if (part !== undefined) {
-		return findParts([part]);
-	}
+async function absent(path: string): Promise<NotFoundError> {
 	if ((await statOf(`${path}.part`)) !== undefined) {
-		throw new NotFoundError(`${path} is not whole yet: its export has not come to an end (there is ${path}.part)`);
+		return new NotFoundError(`${path} is not whole yet: its export has not come to an end (there is ${path}.part)`);
 	}
-	throw new NotFoundError(`there is no ${path}`);
+	return new NotFoundError(`there is no ${path}`);
 }
 
 async function statOf(path: string): Promise<Stats | undefined> {
@@ -151,48 +164,10 @@ async function named<T>(name: string, opening: Promise<T>): Promise<T> {
 	}
 }
 
-/** A stream that nobody else ends when the signal comes. */
-async function* abortable(
-	source: AsyncIterable<unknown>,
-	signal: AbortSignal,
-): AsyncGenerator<Buffer, void, undefined> {
-	const iterator = source[Symbol.asyncIterator]();
-	try {
-		for (;;) {
-			const next = await nextOf(iterator, signal);
-			if (next.done === true) {
-				return;
-			}
-			yield bytesOf(next.value);
-		}
-	} finally {
-		const ending = iterator.return?.().catch(() => undefined);
-		// One that waits for the next bytes would let nobody go before they come.
-		if (!signal.aborted) {
-			await ending;
-		}
+async function* buffersOf(chunks: AsyncIterable<unknown>): AsyncGenerator<Buffer, void, undefined> {
+	for await (const chunk of chunks) {
+		yield chunk instanceof Uint8Array
+			? Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength)
+			: Buffer.from(String(chunk));
 	}
-}
-
-function nextOf(iterator: AsyncIterator<unknown>, signal: AbortSignal): Promise<IteratorResult<unknown>> {
-	return new Promise((resolve, reject) => {
-		signal.throwIfAborted();
-		const onAbort = (): void => {
-			reject(asError(signal.reason));
-		};
-		signal.addEventListener('abort', onAbort, {once: true});
-		void iterator
-			.next()
-			.then(resolve, reject)
-			.finally(() => {
-				signal.removeEventListener('abort', onAbort);
-			});
-	});
-}
-
-function bytesOf(chunk: unknown): Buffer {
-	if (chunk instanceof Uint8Array) {
-		return Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
-	}
-	return Buffer.from(String(chunk));
 }

@@ -17,15 +17,18 @@ export class StreamOrder {
 		return this.#isOurs;
 	}
 
-	/** Each entry of the tar as it comes. No other tool takes the trouble to say that a file is from 1970. */
-	see(place: Place | undefined, {mtime}: {readonly mtime: number}): void {
+	/** Each entry of the tar as it comes. Of a bundle that was unpacked, even the dates are ours in another tool's tar. */
+	see(place: Place | undefined, {isOurs}: {readonly isOurs: boolean}): void {
 		const number = this.#entries++;
 		const position = place?.what === 'blob' ? this.#manifests.get(place.digest) : undefined;
 		if (position !== undefined) {
 			this.#isOurs &&= position > this.#last;
 			this.#last = position;
+		} else if (place?.what === 'blob') {
+			// In one of ours, each comes after the manifest that speaks of it.
+			this.#isOurs &&= this.#last !== -1;
 		}
-		this.#isOurs &&= mtime === 0 && isExpected(place, number);
+		this.#isOurs &&= isOurs && isExpected(place, number);
 	}
 
 	/** Only looked through, as one of ours is written: of any other, nothing is known then, and nothing relied upon. */

@@ -6,6 +6,7 @@
  */
 import {IntegrityError} from '../errors.js';
 import {checkLayout, maxLayoutBytes, maxSignatureBytes, type BundleBlob, type BundleFiles} from './bundle-files.js';
+import {partName} from './bundle-parts.js';
 import {BundlePlaces, type Place} from './bundle-places.js';
 import {piecesOf, type Parts, type ReadAt} from './file-pieces.js';
 import {OddThings} from './odd-things.js';
@@ -44,7 +45,9 @@ export class TarBundle implements BundleFiles {
 				found.add(entry);
 			}
 			if (truncated) {
-				found.odd.add(problem ?? 'the tar is cut off');
+				// Of parts, the last may have been left behind: their names do not tell.
+				const hint = partName(name) === undefined ? '' : ': is its last part missing?';
+				found.odd.add(`${problem ?? 'the tar is cut off'}${hint}`);
 			}
 			return new TarBundle(name, parts, found, truncated);
 		} catch (error) {

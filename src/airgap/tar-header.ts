@@ -4,7 +4,7 @@
  * Knows nothing of what stands before or after the block.
  */
 import {IntegrityError} from '../errors.js';
-import {blockBytes} from './tar-write.js';
+import {blockBytes, isOurHeader} from './tar-write.js';
 
 /**
  * `pax` and `longName` say something of the entry that follows, `globalPax` of all that follow; `longLink` and `label`
@@ -19,8 +19,8 @@ export interface TarHeader {
 	readonly path: string;
 	/** Of the bytes that follow. */
 	readonly size: number;
-	/** Seconds; -1 where it cannot be read. */
-	readonly mtime: number;
+	/** To the last byte as `tar-write.ts` writes it. */
+	readonly isOurs: boolean;
 	/** Of a sparse file: blocks with more of its map stand between the header and its bytes. */
 	readonly isExtended: boolean;
 }
@@ -69,12 +69,13 @@ export function readHeader(block: Buffer): TarHeader | undefined {
 	const [kind, words] = kinds[type] ?? ['other', `something of the unknown type ${shown(JSON.stringify(type))}`];
 	// Before there was a type for folders, a slash at the end said it.
 	const isFolder = kind === 'directory' || (kind === 'file' && path.endsWith('/'));
+	const size = isFolder || headerOnly.has(type) ? 0 : readSize(block, path);
 	return {
 		kind: isFolder ? 'directory' : kind,
 		words,
 		path,
-		size: isFolder || headerOnly.has(type) ? 0 : readSize(block, path),
-		mtime: readNumber(block.subarray(136, 148)) ?? -1,
+		size,
+		isOurs: isOurHeader(block, {path, size}),
 		isExtended: kind === 'sparse' && block[482] !== 0,
 	};
 }

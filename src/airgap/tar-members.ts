@@ -13,8 +13,8 @@ export interface TarMember {
 	/** Relative, without `./`, `..` or empty parts. */
 	readonly path: string;
 	readonly size: number;
-	/** As its header says: 0 in a tar of ours. */
-	readonly mtime: number;
+	/** Until here, the tar is as `tar-write.ts` writes it, and not one that another tool has made of the same files. */
+	readonly isOurs: boolean;
 }
 
 export interface TarOptions {
@@ -49,6 +49,7 @@ export async function* tarMembers(
 	let own = noSayings;
 	let extensions = 0;
 	let last: string | undefined;
+	let isOurs = true;
 	for (let headers = 0; ; headers++) {
 		const header = await nextHeader(input, last);
 		if (header === undefined) {
@@ -59,6 +60,8 @@ export async function* tarMembers(
 		if (headers >= mostEntries) {
 			throw new IntegrityError(`the tar has more than ${mostEntries} entries: this is no bundle`);
 		}
+		// Before files of many gigabytes, we write a pax header, too.
+		isOurs &&= header.isOurs || header.kind === 'pax';
 		if (isExtension(header)) {
 			if (++extensions > mostExtensions) {
 				throw new IntegrityError(`the tar has too many headers for the entry after ${shown(last ?? 'its beginning')}`);
@@ -83,7 +86,7 @@ export async function* tarMembers(
 		const end = input.position + member.size + padding(member.size);
 		const path = cleanPath(member.path);
 		if (header.kind === 'file' && !member.isSparse && path !== undefined) {
-			yield {path, size: member.size, mtime: header.mtime};
+			yield {path, size: member.size, isOurs};
 		} else {
 			oddities.pass(header, member, path);
 		}

@@ -11,6 +11,9 @@ export const blockBytes = 512;
 /** What eleven octal digits hold. Larger sizes stand in a pax header before. */
 const largestOctal = 0o77777777777;
 
+/** No path of a bundle is longer, and a NUL would end it early. */
+const fitting = /^[\x20-\x7e]{1,100}$/u;
+
 /** Two empty blocks. */
 export const tarEnd: Buffer = Buffer.alloc(2 * blockBytes);
 
@@ -75,6 +78,11 @@ export function tarHeader(path: string, size: number): Buffer {
 	]);
 }
 
+/** Whether a file's header block is one that `tarHeader` writes, and not another tool's for the same file. */
+export function isOurHeader(block: Buffer, {path, size}: TarItem): boolean {
+	return fitting.test(path) && size <= largestOctal && block.equals(ustarHeader(path, size, '0'));
+}
+
 /** How long `tarHeader` is for a file of that size. */
 export function headerBytes(size: number): number {
 	return size <= largestOctal ? blockBytes : 3 * blockBytes;
@@ -86,8 +94,7 @@ export function padding(size: number): number {
 }
 
 function ustarHeader(path: string, size: number, type: string): Buffer {
-	// No path of a bundle is longer, and a NUL would end it early.
-	if (!/^[\x20-\x7e]{1,100}$/u.test(path)) {
+	if (!fitting.test(path)) {
 		throw new MirrorError(`${JSON.stringify(path)} cannot be the name of a file in a tar`);
 	}
 	const block = Buffer.alloc(blockBytes);

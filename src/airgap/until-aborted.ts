@@ -1,13 +1,13 @@
 /**
- * Bytes that come from somewhere, waited for no longer than somebody wants them.
+ * What comes from somewhere, waited for no longer than somebody wants them.
  */
 import {asError} from '../errors.js';
 
 /** What the source gives, until the signal is aborted: then its reason is thrown, also where the source stands still. */
-export async function* untilAborted(
-	source: AsyncIterable<Buffer>,
+export async function* untilAborted<T>(
+	source: AsyncIterable<T>,
 	signal: AbortSignal,
-): AsyncGenerator<Buffer, void, undefined> {
+): AsyncGenerator<T, void, undefined> {
 	const iterator = source[Symbol.asyncIterator]();
 	let giveUp = (): void => undefined;
 	const onAbort = (): void => giveUp();
@@ -19,7 +19,7 @@ export async function* untilAborted(
 			signal.throwIfAborted();
 			isAsked = true;
 			// One promise for each piece: racing with one that lasts would hold on to all of them.
-			const next = await new Promise<IteratorResult<Buffer, unknown>>((resolve, reject) => {
+			const next = await new Promise<IteratorResult<T, unknown>>((resolve, reject) => {
 				giveUp = () => reject(asError(signal.reason));
 				iterator.next().then(resolve, reject);
 			});

@@ -98,6 +98,13 @@ class FolderWriting {
 
 	async look(): Promise<void> {
 		const {disk, signal} = this.#options;
+		for (const folder of [dirname(this.#blobs), this.#blobs]) {
+			const kind = (await disk.find(folder))?.kind ?? 'folder';
+			if (kind !== 'folder') {
+				// By a link, what is written and cleared away would be elsewhere, and whoever imports follows none.
+				throw new ThereAlreadyError(`${folder} is there already, and is no folder`);
+			}
+		}
 		for (const name of await disk.list(this.#blobs)) {
 			signal.throwIfAborted();
 			const found = await disk.find(join(this.#blobs, name));

@@ -103,9 +103,11 @@ class TarWriting {
 		if (!isOurs) {
 			await this.#beginAnew(journal);
 		}
-		this.#kept = isOurs ? Math.min(journal.bytes, await this.#files.size()) : 0;
+		const found = await this.#files.size();
+		this.#kept = isOurs ? Math.min(journal.bytes, found) : 0;
 		const {size} = this.#layout;
-		await checkRoom(disk, dirname(this.#file), () => size - this.#kept, {
+		// What no journal vouches for, as on a disk that was full, is written over: it needs no room again.
+		await checkRoom(disk, dirname(this.#file), () => size - found, {
 			bytes: Math.min(size, partBytes ?? size),
 			advice: 'write it in parts, --split fat',
 		});

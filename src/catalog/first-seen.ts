@@ -5,9 +5,9 @@
  * first list ever had of a source counts as seen when it was published: else a new mirror would offer nothing until
  * its rules allow. `holds.ts` keeps it on disk, with the images of one moment together as one string.
  */
+import {Slices} from '../host-slices.js';
 import {isObject} from '../image/json-text.js';
 import {isUuid, type Uuid} from '../image/manifest.js';
-import {Slices} from './slices.js';
 
 /** An image that is gone for longer, and a source that nobody configures any more, are forgotten. */
 const keptMs = 90 * 24 * 3_600_000;

@@ -6,10 +6,10 @@
  */
 import {createHash} from 'node:crypto';
 import {LRUCache} from 'lru-cache';
+import {Slices} from '../host-slices.js';
 import {prettyJson} from '../image/json-text.js';
 import {servedText, type Manifest, type Shown} from '../image/manifest.js';
 import {runImageQuery, type ImageQuery} from '../image/query.js';
-import {Slices} from './slices.js';
 
 /** A JSON array's bytes. */
 export interface ListBytes {

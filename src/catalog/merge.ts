@@ -4,9 +4,9 @@
  * Pure but for letting the event loop have its turn. The lists that come in are sorted as lists are, and what comes
  * out is too; nothing is copied but references. Whom to ask for a file is `suppliers.ts`.
  */
+import {Slices} from '../host-slices.js';
 import {compareImages, type Manifest, type Sha1, type Uuid} from '../image/manifest.js';
 import type {HeldImage} from './known.js';
-import {Slices} from './slices.js';
 
 /** What one source brings. */
 export interface MergeSource {

@@ -6,12 +6,12 @@
  * when a clock runs out. Nothing here is stored: `holds.ts` is asked.
  */
 import type {Host, Timer} from '../host.js';
+import {Slices} from '../host-slices.js';
 import type {Manifest, Uuid} from '../image/manifest.js';
 import type {HoldRule} from './catalog-source.js';
 import type {Holds, OperatorHold} from './holds.js';
 import type {HeldImage} from './known.js';
 import type {MergeOrphan, MergeSource} from './merge.js';
-import {Slices} from './slices.js';
 
 /** Why an image is not offered though a source lists it. */
 export interface HoldReason {

@@ -3,9 +3,9 @@
  *
  * Nothing is touched here that others see: `source-list.ts` takes over the result in one step, or not at all.
  */
+import {Slices} from '../host-slices.js';
 import type {Manifest, Uuid} from '../image/manifest.js';
 import type {ListEnd, Source} from '../sources/source.js';
-import {Slices} from './slices.js';
 import {untilAborted} from './waiting.js';
 
 /** A list that was read to its end. */

@@ -7,6 +7,7 @@
  */
 import {SourceUnavailableError, describe} from '../errors.js';
 import type {Host, Timer} from '../host.js';
+import {Slices} from '../host-slices.js';
 import {compareImages, type Manifest, type Uuid} from '../image/manifest.js';
 import type {Ask, ListEnd, SourceKind} from '../sources/source.js';
 import {Availability} from './availability.js';
@@ -17,7 +18,6 @@ import type {Memory} from './memory.js';
 import type {KnownBesides, ListChanges, RefreshedHow} from './news.js';
 import {compareLists, readList, type ReadList} from './read-list.js';
 import {Saver} from './saver.js';
-import {Slices} from './slices.js';
 import {inWords} from './words.js';
 
 export type {CatalogSource} from './catalog-source.js';

@@ -5,10 +5,10 @@
  * whole. `memory.ts` owns the values and survives their loss; what a page looks like is `pages.ts`.
  */
 import type {Host} from '../host.js';
+import {Slices} from '../host-slices.js';
 import type {Manifest} from '../image/manifest.js';
 import type {GoneImage, KnownList} from './known.js';
 import {pagesOf, readPage, readRecord, type ListRecord} from './pages.js';
-import {Slices} from './slices.js';
 
 /** Values under keys. None of these throws: what cannot be read is absent, what cannot be done is `false`. */
 export interface Values {

@@ -174,6 +174,11 @@ export function isActive(manifest: Manifest): boolean {
 	return manifest.state === 'active' && !manifest.disabled;
 }
 
+/** It has been on offer once: neither on its way nor failed. */
+export function isActivated({state}: Manifest): boolean {
+	return state !== 'unactivated' && state !== 'creating' && state !== 'failed';
+}
+
 /** Oldest first; of one date, by uuid, so that pages never lose or repeat an image. */
 export function compareImages(a: Manifest, b: Manifest): number {
 	if (a.publishedMs !== b.publishedMs) {

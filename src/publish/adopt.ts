@@ -6,7 +6,14 @@
  * that a crash loses nothing.
  */
 import {stat} from 'node:fs/promises';
-import {IntegrityError, InvalidParameterError, RefusedError, ValidationError, describe} from '../errors.js';
+import {
+	IntegrityError,
+	InvalidParameterError,
+	RefusedError,
+	ValidationError,
+	describe,
+	describeFields,
+} from '../errors.js';
 import type {Host} from '../host.js';
 import type {Uuid} from '../image/manifest.js';
 import type {Ask} from '../sources/source.js';
@@ -95,7 +102,7 @@ export class Adoption {
 			return made;
 		} catch (error) {
 			change.ask.signal.throwIfAborted();
-			return {outcome: 'failed', uuid, problem: inWords(error), mayPass: !isFinal(error)};
+			return {outcome: 'failed', uuid, problem: describeFields(error), mayPass: !isFinal(error)};
 		}
 	}
 
@@ -158,15 +165,6 @@ function bytesOf({files}: FoundImage): number {
 /** Trying again would bring the same. */
 function isFinal(error: unknown): boolean {
 	return [IntegrityError, ValidationError, InvalidParameterError, RefusedError].some(kind => error instanceof kind);
-}
-
-function inWords(error: unknown): string {
-	const words = describe(error);
-	if (error instanceof ValidationError || error instanceof InvalidParameterError) {
-		const missing = error.errors.filter(({field}) => !words.includes(field));
-		return [words, ...missing.map(({field, code, message}) => `${field}: ${message ?? code}`)].join('; ');
-	}
-	return words;
 }
 
 function invalid(field: string, message: string): InvalidParameterError {

@@ -22,7 +22,13 @@ export function cameAs(text: string, fields: ImageFields): Came {
 
 /** The manifest as it came. `undefined`: it was made here, or changed here since. */
 export function asItCame({came, fields}: Pick<LocalImage, 'came' | 'fields'>): Manifest | undefined {
-	return came?.of === digestOf(fields) ? manifestOf(readManifest(came.text)) : undefined;
+	if (came?.of !== digestOf(fields)) {
+		return undefined;
+	}
+	const manifest = manifestOf(readManifest(came.text));
+	// The text of a very old image does not say which files they are; the record does.
+	const files = manifest.files.map((file, index) => ({...file, sha1: file.sha1 ?? fields.files[index]?.sha1}));
+	return {...manifest, files};
 }
 
 /** It said nothing of channels when it came, and nobody has put it into any: like the images of sources it is in all. */

@@ -5,6 +5,7 @@ import type {ExportRequest, PlannedBlob, PlanEvent} from '../../src/airgap/api.j
 import {haveText} from '../../src/airgap/have.js';
 import {digestOf, emptyLayer, parseImage, parseIndex} from '../../src/airgap/oci.js';
 import {
+	IntegrityError,
 	InvalidParameterError,
 	NoSpaceError,
 	NotFoundError,
@@ -489,6 +490,31 @@ test('whoever stops reading ends what is being fetched', async t => {
 		}
 	}
 	t.true(aborted);
+	t.deepEqual(carry.held, []);
+});
+
+test('what fails to come while nobody is listening is told all the same', async t => {
+	const {carry, exporter, ask, host} = await startExporter(t);
+	const uuid = await carry.add(1, {here: false});
+	let fail = (): void => undefined;
+	carry.onFetch = async (_, {onProgress}) => {
+		onProgress(1);
+		await new Promise<void>((_resolve, reject) => {
+			fail = () => reject(new IntegrityError('other bytes came'));
+			setImmediate(() => void host.clock.advance(200));
+		});
+	};
+	const problems: (string | undefined)[] = [];
+	for await (const event of exporter.plan({origins: true, selection: {name: ['*']}}, ask)) {
+		if (event.what === 'progress' && event.bytesDone === 1) {
+			fail();
+			await new Promise(resolve => setImmediate(resolve));
+		} else if (event.what === 'left-out') {
+			problems.push(event.problem);
+		}
+	}
+	t.deepEqual(problems, ['other bytes came']);
+	t.deepEqual(carry.fetched, [uuid]);
 	t.deepEqual(carry.held, []);
 });
 

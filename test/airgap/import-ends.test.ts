@@ -9,7 +9,8 @@ import {pseudoRandom} from '../helpers/make-image.js';
 import {tempDir} from '../helpers/temp-dir.js';
 import {testHost} from '../helpers/test-host.js';
 import {FakeCarryIn} from './fake-carry-in.js';
-import {importBench, readAll, specBundle, type ImageSpec} from './import-bundles.js';
+import {hexOf, importBench, pathOf, readAll, specBundle, type ImageSpec} from './import-bundles.js';
+import {TestBundle} from './make-bundle.js';
 
 const uuid = (number: number): string => `00000000-0000-4000-8000-${String(number).padStart(12, '0')}`;
 const mebibyte = 1024 * 1024;
@@ -419,4 +420,48 @@ test('a store that gives bytes another digest than the bundle does is not believ
 	t.is(two.end?.failed, 1);
 	t.true([...two.done.values()].some(({problem = ''}) => problem.endsWith('has gone from the store again')));
 	t.false(two.error instanceof IntegrityError);
+});
+
+test('where a bundle cannot let go of what nobody needs, the import ends, and nobody waits for ever', async t => {
+	const carry = new FakeCarryIn();
+	const bench = await importBench(t, carry);
+	const large = {uuid: uuid(1), files: [pseudoRandom(2 * mebibyte, 1)]};
+	const [image] = specBundle([large]).images;
+	const {bundle: one} = specBundle([large]);
+	const manifest = one.files.get(image?.manifest ?? '')?.toString() ?? '';
+	// The same image once more.
+	const again = Buffer.from(manifest.replace(/\}$/, ',"subject":null}'));
+	const entry = {
+		mediaType: 'application/vnd.oci.image.manifest.v1+json',
+		digest: `sha256:${hexOf('sha256', again)}`,
+		size: again.length,
+	};
+	const {bundle: two} = specBundle([large], {more: [entry]});
+	const damaged = [image?.files[0] ?? '', pseudoRandom(2 * mebibyte, 9)] as const;
+	const bundle = new TestBundle(new Map([...two.files, [pathOf(again), again], damaged]), []);
+	const files = new FolderBundle(await bundle.writeFolder(await tempDir(t)));
+	files.drop = () => Promise.reject(new Error('the disk is broken'));
+	const options = {allowUnsigned: true, dryRun: false};
+	const ask = {signal: new AbortController().signal};
+	const {error, events} = await readAll(bench.importer.importFiles(files, options, {name: 'ann', operator: true}, ask));
+	t.is(error?.message, 'the disk is broken');
+	t.deepEqual(
+		events.filter(({what}) => what === 'begin' || what === 'end'),
+		[{what: 'begin', images: 2}],
+	);
+	t.deepEqual(carry.faults(), []);
+});
+
+test('a file that was here is let go of where the bundle cannot pass over its own', async t => {
+	const carry = new FakeCarryIn();
+	const bench = await importBench(t, carry);
+	const one = {uuid: uuid(1), files: [pseudoRandom(2000, 1)]};
+	t.is((await bench.run(specBundle([one]).bundle)).end?.imported, 1);
+	const files = new FolderBundle(await specBundle([{...one, uuid: uuid(2)}]).bundle.writeFolder(await tempDir(t)));
+	files.drop = () => Promise.reject(new Error('the disk is broken'));
+	const options = {allowUnsigned: true, dryRun: false};
+	const ask = {signal: new AbortController().signal};
+	const {error} = await readAll(bench.importer.importFiles(files, options, {name: 'ann', operator: true}, ask));
+	t.is(error?.message, 'the disk is broken');
+	t.deepEqual(carry.faults(), []);
 });

@@ -234,6 +234,8 @@ export function headerOf({path, bytes, type = '0', link = '', size, mtime = 0}: 
 	header.write(type, 156);
 	header.write(link, 157, 100);
 	header.write('ustar\x0000', 257, 'latin1');
+	header.write(octal(0, 7), 329);
+	header.write(octal(0, 7), 337);
 	header.write(
 		`${header
 			.reduce((sum, byte) => sum + byte, 0)

@@ -372,6 +372,7 @@ test('an artifact with several tags is one, and its files are elsewhere only if 
 		],
 	);
 	t.true(parseIndex(Buffer.from(indexText([elsewhere, elsewhere])))[0]?.filesElsewhere);
+	t.false(parseIndex(Buffer.from(indexText([here, elsewhere])))[0]?.filesElsewhere);
 	t.throws(() => parseIndex(Buffer.from(indexText([here, {...here, size: 1}]))), {
 		instanceOf: IntegrityError,
 		message: /manifests\[1\] gives sha256:\w+ another size than before/u,
@@ -432,6 +433,11 @@ for (const [what, bytes, message] of [
 	['200,001 entries', indexOf(Array.from({length: 200_001}, () => 0)), /lists 200001 manifests/u],
 	['millions of values', Buffer.from(`[${'[],'.repeat(1_600_000)}[]]`), /more values/u],
 	['millions of gaps', Buffer.from(`[${'0 \n'.repeat(3_100_000)}]`), /more values/u],
+	[
+		'tens of thousands of names',
+		Buffer.from(`[${Array.from({length: 20_000}, (_, name) => `{"${name}" :0}`).join(',')}]`),
+		/more values/u,
+	],
 	['67 MB', Buffer.alloc(67_108_865, 0x20), /has 67108865 bytes/u],
 ] as const) {
 	test(`an index with ${what} is refused in words`, t => {

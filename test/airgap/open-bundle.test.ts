@@ -202,7 +202,7 @@ test('the last parts missing is a tar that is cut', async t => {
 	const bundle = await open([parts[0] ?? '']);
 	t.deepEqual(await bundle.index(), made.index);
 	t.is(await bundle.blob(digestOfPath(made.image(0).file ?? '')), undefined);
-	t.regex(bundle.odd.join(), /ends/);
+	t.regex(bundle.odd.join(), /ends .*: is its last part missing\?$/);
 });
 
 test('which of what was named belongs together is told by names', async t => {
@@ -269,6 +269,12 @@ test('what cannot be opened is named, with what was expected', async t => {
 	await t.throwsAsync(open([path('dir')]), {
 		instanceOf: IntegrityError,
 		message: `${path('dir')} is no bundle itself; did you mean ${path('dir/site.tar.001')}?`,
+	});
+	await copyFile(path('text'), path('dir/site.tar.002'));
+	await made.writeFolder(path('dir/whole'));
+	await t.throwsAsync(open([path('dir')]), {
+		instanceOf: IntegrityError,
+		message: `${path('dir')} is no bundle itself; did you mean ${path('dir/whole')} or ${path('dir/site.tar.001')}?`,
 	});
 	await t.throwsAsync(open([path('text/below')]), {instanceOf: NotFoundError});
 	const stdin = Readable.from([Buffer.from('hello '.repeat(200))]);

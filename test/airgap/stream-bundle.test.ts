@@ -1,4 +1,5 @@
-import {readdir} from 'node:fs/promises';
+import {readFile, readdir, writeFile} from 'node:fs/promises';
+import path from 'node:path';
 import test from 'ava';
 import fc from 'fast-check';
 import type {Expected} from '../../src/airgap/bundle-files.js';
@@ -7,6 +8,7 @@ import {folderSpool, type Spool} from '../../src/airgap/spool.js';
 import {StreamBundle} from '../../src/airgap/stream-bundle.js';
 import {IntegrityError, NoSpaceError} from '../../src/errors.js';
 import {makeImage, pseudoRandom} from '../helpers/make-image.js';
+import {run} from '../helpers/run-command.js';
 import {tempDir} from '../helpers/temp-dir.js';
 import {
 	blobPathOf,
@@ -119,6 +121,27 @@ test('tars of other tools are read in any order: what comes too early is put asi
 		t.deepEqual(bundle.odd, [], how);
 		await bundle.close();
 		t.deepEqual(await readdir(folder), []);
+	}
+});
+
+test('a tar of ours that was unpacked and packed again has our dates, and not our order', async t => {
+	const made = makeBundle({images, sign: () => 'signed'});
+	const folder = await tempDir(t);
+	await writeFile(path.join(folder, 'ours.tar'), made.tar());
+	await run('tar', ['-xf', 'ours.tar'], {cwd: folder});
+	const [layout = '', index = '', signature = '', ...blobs] = made.files.keys();
+	const timeless = ['--format=ustar', '--owner=0', '--group=0', '--numeric-owner', '--mode=0644'];
+	for (const [how, names] of [
+		['as it is', blobs.toReversed()],
+		['without people', [...timeless, ...blobs.toReversed()]],
+		['without people, and with folders', [...timeless, '--no-recursion', 'blobs/sha256', ...blobs]],
+	] as const) {
+		await run('tar', ['-cf', 'again.tar', layout, index, signature, ...names], {cwd: folder});
+		const spooled = path.join(folder, 'spooled');
+		const bundle = streamed(await readFile(path.join(folder, 'again.tar')), folderSpool(spooled));
+		t.deepEqual(await bundle.signature(), Buffer.from('signed'), how);
+		t.deepEqual(await readAll(bundle), uuidsOf(made), how);
+		await bundle.close();
 	}
 });
 

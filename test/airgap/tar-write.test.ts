@@ -121,7 +121,12 @@ test('a file of 9 GiB has its size where GNU tar, python and we find it', async 
 		layout.size,
 	);
 	t.deepEqual(scan, {
-		entries: layout.entries.map(({path: name, size, bodyOffset}) => ({path: name, size, mtime: 0, offset: bodyOffset})),
+		entries: layout.entries.map(({path: name, size, bodyOffset}) => ({
+			path: name,
+			size,
+			isOurs: true,
+			offset: bodyOffset,
+		})),
 		truncated: false,
 		problem: undefined,
 		odd: [],

@@ -1,7 +1,7 @@
 /**
  * Bundles written as folders: right at last, whatever happened on the way.
  */
-import {mkdir, open, readFile, rm, writeFile} from 'node:fs/promises';
+import {mkdir, open, readFile, readdir, rm, symlink, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import test from 'ava';
 import fc from 'fast-check';
@@ -256,6 +256,25 @@ test('a folder that is no bundle stays as it is', async t => {
 	);
 	t.is(await checkFolder(disk, join(folder, 'bundle')), 'absent');
 	t.deepEqual([...(await treeOf(folder)).keys()], ['letter.txt']);
+});
+
+test('a link in the place of its blobs leads nowhere: nothing is written or cleared away behind it', async t => {
+	for (const [name, parent] of [
+		['blobs', '.'],
+		['blobs/sha256', 'blobs'],
+	] as const) {
+		const folder = await tempDir(t);
+		const elsewhere = await tempDir(t);
+		await writeFile(join(elsewhere, '0'.repeat(64)), 'precious');
+		await mkdir(join(folder, parent), {recursive: true});
+		await writeFile(join(folder, 'oci-layout'), '{"imageLayoutVersion":"1.0.0"}');
+		await symlink(elsewhere, join(folder, name));
+		await t.throwsAsync(writeFolder(folder, new TestWrite(first(), {replace: true})), {
+			instanceOf: ThereAlreadyError,
+			message: `${join(folder, name)} is there already, and is no folder`,
+		});
+		t.deepEqual(await readdir(elsewhere), ['0'.repeat(64)]);
+	}
 });
 
 test('what a stick has about it from the beginning is no matter', async t => {

@@ -386,6 +386,35 @@ test('a disk that is full ends it with what is there to go on with', async t => 
 	t.deepEqual(await readFile(file), await streamed(first()));
 });
 
+test('what is on a disk that took no journal any more is written over, and needs no room twice', async t => {
+	for (const partBytes of [undefined, 3000]) {
+		const folder = await tempDir(t);
+		const file = join(folder, 'x.tar');
+		const made = first();
+		const write = new TestWrite(made);
+		write.partBytes = partBytes;
+		let writes = 0;
+		write.disk.refuse = operation =>
+			operation === 'write' && ++writes > 9
+				? diskError(file, Object.assign(new Error('x'), {code: 'ENOSPC'}))
+				: undefined;
+		await t.throwsAsync(writeTar(file, write), {instanceOf: NoSpaceError});
+		const parts = (await readdir(folder)).filter(name => name.endsWith('.part'));
+		const sizes = await Promise.all(parts.map(async name => (await stat(join(folder, name))).size));
+		const there = sizes.reduce((sum, size) => sum + size, 0);
+		t.true(there > 2000);
+		const whole = await streamed(first());
+		const again = new TestWrite(made);
+		again.partBytes = partBytes;
+		again.disk.roomIs = {freeBytes: whole.length - there - 1, blockBytes: 512, isFat: false};
+		await t.throwsAsync(writeTar(file, again), {instanceOf: LacksRoomError});
+		again.disk.roomIs = {freeBytes: whole.length - there, blockBytes: 512, isFat: false};
+		await writeTar(file, again);
+		t.deepEqual(await bytesOf(file), whole);
+		t.false((await readdir(folder)).some(name => name.includes('part')));
+	}
+});
+
 test('a pipe gets the tar, and never all of a file that is wrong', async t => {
 	const made = first();
 	const tar = await streamed(made);

@@ -54,6 +54,7 @@ const odd: Readonly<Record<string, ImageOptions>> = {
 		text: `{"v":2,"uuid":"5f2ad0a7-2d3b-4c0e-9a58-2c1f6d5f0a11","owner":"00000000-1111-4222-8333-444444444444","name":"n","version":"1.0","state":"active","disabled":false,"public":true,"published_at":"2012-05-02T15:14:45.805Z","type":"zvol","os":"other","image_size":1e4,"tags":{"10":1.50,"2":"two"},"files":[{"sha1":"SHA1","size":10000,"compression":"gzip"}]}`,
 	},
 	'one whose name no rule would allow': {name: 'a name with blanks', version: 'ü'},
+	'one that says nothing of the sha1 of its file': {claimedSha1: undefined},
 	'one that says xz and is something else': {
 		compression: 'xz',
 		bytes: Buffer.concat([Buffer.from([0x1f, 0x8b, 8]), Buffer.alloc(9997)]),
