@@ -5,6 +5,7 @@
  * call at a time) or has `fill` do so. What is not committed is the owner's to `discard`, or to `close` where it is to
  * be gone on with later. Taking an upload up reads all that is there once more: keep it open between appends.
  */
+import {createHash} from 'node:crypto';
 import {rm, type FileHandle} from 'node:fs/promises';
 import {IntegrityError, MirrorError, NoSpaceError, RefusedError, describe} from '../errors.js';
 import {changedAtOf} from './blob-info.js';
@@ -32,6 +33,8 @@ const enoughChunks = 1024;
 const mostBehindBytes = 268_435_456;
 /** Written out to the disk in steps of this, while more comes in. */
 const syncStepBytes = 67_108_864;
+/** Up to this much is read once more at its end, and hashed here: to talk to two threads about it costs more. */
+const littleBytes = 65_536;
 
 /** What its maker hands to an upload. */
 export interface UploadParts {
@@ -61,10 +64,13 @@ export class Upload {
 	#size: number | undefined;
 	#written: number;
 	#first = Buffer.alloc(0);
-	#hashes: readonly [FileHash, FileHash];
+	/** None for as long as there is only a little. */
+	#hashes: readonly FileHash[] = [];
 	#digests: Promise<UploadDigests> | undefined;
 	#synced: number;
 	#syncing: Promise<void> | undefined;
+	/** All of what is written now. */
+	#syncingAll: Promise<void> | undefined;
 	#syncFailure: NoSpaceError | undefined;
 	#closed = false;
 
@@ -77,7 +83,7 @@ export class Upload {
 		this.#written = parts.written;
 		this.#tookUp = parts.written;
 		this.#synced = parts.written;
-		this.#hashes = this.#beginHashes();
+		this.#followIfMuch();
 	}
 
 	/** The handle is the upload's from here on, also where this throws. */
@@ -127,7 +133,6 @@ export class Upload {
 			// Somebody asked too early.
 			this.#digests = undefined;
 			this.#abandonHashes();
-			this.#hashes = this.#beginHashes();
 		}
 		const before = this.#written;
 		try {
@@ -137,8 +142,10 @@ export class Upload {
 		} catch (error) {
 			throw this.#refused(error);
 		} finally {
+			this.#syncingAll = undefined;
 			this.#keepFirst(chunks, this.#written - before);
 		}
+		this.#followIfMuch();
 		for (const hash of this.#hashes) {
 			hash.advance(this.#written);
 		}
@@ -191,17 +198,9 @@ export class Upload {
 	}
 
 	/** Once this has failed it does so for good: nobody knows what of the file is on the disk. */
-	async sync(): Promise<void> {
-		await this.#syncing;
-		if (this.#syncFailure !== undefined) {
-			throw this.#syncFailure;
-		}
-		try {
-			await this.#handle.sync();
-		} catch (error) {
-			this.#syncFailure = this.#refused(error);
-			throw this.#syncFailure;
-		}
+	sync(): Promise<void> {
+		this.#syncingAll ??= this.#sync();
+		return this.#syncingAll;
 	}
 
 	/** When the file was last written to, for the blob that it becomes. Throws where others have been at it. */
@@ -277,7 +276,26 @@ export class Upload {
 		}
 	}
 
-	#beginHashes(): readonly [FileHash, FileHash] {
+	async #sync(): Promise<void> {
+		await this.#syncing;
+		if (this.#syncFailure !== undefined) {
+			throw this.#syncFailure;
+		}
+		try {
+			await this.#handle.sync();
+		} catch (error) {
+			this.#syncFailure = this.#refused(error);
+			throw this.#syncFailure;
+		}
+	}
+
+	#followIfMuch(): void {
+		if (this.#hashes.length === 0 && this.#written > littleBytes) {
+			this.#hashes = this.#beginHashes();
+		}
+	}
+
+	#beginHashes(): readonly FileHash[] {
 		const {hashing, onHashed} = this.#parts;
 		const done = {sha: 0, md5: 0};
 		const follow = (lane: 'sha' | 'md5', algorithms: readonly Algorithm[]): FileHash =>
@@ -292,8 +310,12 @@ export class Upload {
 	}
 
 	async #hashAll(): Promise<UploadDigests> {
+		this.#check(this.#written);
 		// The disk has time to catch up meanwhile.
 		void this.sync().catch(() => undefined);
+		if (this.#hashes.length === 0) {
+			return this.#hashLittle();
+		}
 		const all = (): Promise<Digests[]> => Promise.all(this.#hashes.map(hash => hash.digests(this.#written)));
 		let parts: Digests[];
 		try {
@@ -314,10 +336,23 @@ export class Upload {
 		return {sha1, sha256, md5};
 	}
 
+	/** From the file, like the threads: what counts is what can be read again. */
+	async #hashLittle(): Promise<UploadDigests> {
+		const bytes = Buffer.alloc(this.#written);
+		const {bytesRead} = await this.#handle.read(bytes, 0, bytes.length, 0);
+		if (bytesRead < bytes.length) {
+			throw new MirrorError(`hashing failed: ${this.file} ends at ${bytesRead}, before ${bytes.length}`);
+		}
+		const digest = (algorithm: Algorithm): string => createHash(algorithm).update(bytes).digest('hex');
+		this.#parts.onHashed?.(bytes.length);
+		return {sha1: digest('sha1'), sha256: digest('sha256'), md5: digest('md5')};
+	}
+
 	#abandonHashes(): void {
 		for (const hash of this.#hashes) {
 			hash.abandon();
 		}
+		this.#hashes = [];
 	}
 
 	/** Throws nothing: `sync` tells. */

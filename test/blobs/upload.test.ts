@@ -1,3 +1,4 @@
+import {createHash} from 'node:crypto';
 import {appendFile, readFile, readdir, rm, stat, truncate, writeFile} from 'node:fs/promises';
 import fc from 'fast-check';
 import test from 'ava';
@@ -250,13 +251,43 @@ test('an upload that somebody else wrote to does not become a blob', async t => 
 
 test('digests that were asked for too early are those of the whole in the end', async t => {
 	const rig = await startStore(t);
-	const image = makeImage({size: 300_000});
-	const upload = await rig.store.upload({size: undefined, maxBytes: most});
-	await upload.append([image.bytes.subarray(0, 100_000)]);
-	t.not((await upload.digests()).sha1, image.sha1);
-	await upload.append([image.bytes.subarray(100_000)]);
-	t.is((await upload.digests()).sha1, image.sha1);
-	t.like(await rig.store.commitUpload(upload, {source: 'local', storedAtMs: 0}), {md5: image.md5, size: 300_000});
+	for (const {early, size} of [
+		{early: 1000, size: 20_000},
+		{early: 1000, size: 300_000},
+		{early: 100_000, size: 300_000},
+	]) {
+		const image = makeImage({size});
+		const upload = await rig.store.upload({size: undefined, maxBytes: most});
+		await upload.append([image.bytes.subarray(0, early)]);
+		t.is((await upload.digests()).sha1, createHash('sha1').update(image.bytes.subarray(0, early)).digest('hex'));
+		await upload.append([image.bytes.subarray(early)]);
+		const {sha1, sha256, md5} = image;
+		t.deepEqual(await upload.digests(), {sha1, sha256, md5});
+		t.like(await rig.store.commitUpload(upload, {source: 'local', storedAtMs: 0}), {md5, size});
+	}
+});
+
+test('what little there is needs no thread', async t => {
+	const rig = await startStore(t);
+	for (const size of [1, 65_536, 65_537]) {
+		const image = makeImage({size});
+		const upload = await sent(rig.store, image.bytes);
+		const {sha1, sha256, md5} = image;
+		t.deepEqual(await upload.digests(), {sha1, sha256, md5});
+		await upload.discard();
+	}
+});
+
+test('an upload that lost its end, or was closed, has no digests', async t => {
+	const rig = await startStore(t);
+	const {bytes} = makeImage({size: 1000});
+	const cut = await sent(rig.store, bytes);
+	await truncate(cut.file, 999);
+	await t.throwsAsync(cut.digests(), {message: /ends at 999, before 1000/});
+	await cut.discard();
+	const closed = await sent(rig.store, bytes);
+	await closed.close();
+	await t.throwsAsync(closed.digests(), {message: /after it had been closed/});
 });
 
 test('a hashing thread that dies costs a second look at the upload, and holds nobody up', async t => {
