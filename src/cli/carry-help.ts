@@ -17,7 +17,8 @@ image layout with such images in it. Several bundles are taken in one after the 
 Every digest is computed anew, and an image is offered once all of it is here and right.
 What is broken is left out and named; the rest comes through. Files that are here
 already are not sent, so the same command again, after whatever stopped it, goes on
-where it was. What has been imported stays until somebody evicts it.
+where it was. What has been imported stays until somebody deletes
+it: "imgmirror help evict" says how.
 
 The bundle must be signed with a key that is trusted: see "imgmirror key trust". Where
 there is no data directory, one is made.

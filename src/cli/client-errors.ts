@@ -118,7 +118,9 @@ export function answerError(
 	}
 	const said = message || `status ${status}`;
 	const named = code === '' ? '' : ` (${code})`;
-	const lines = [...errors.map(faultLine), ...adviceOn(status, code, target)].map(line => `\n  ${line}`);
+	// What has been said need not be said of a field once more.
+	const others = errors.filter(fault => fault.message !== said);
+	const lines = [...others.map(faultLine), ...adviceOn(status, code, target)].map(line => `\n  ${line}`);
 	return new AnswerError(`${target.shown} says: ${said}${named}${lines.join('')}`, details);
 }
 

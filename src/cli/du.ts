@@ -58,7 +58,7 @@ function section(title: string, text: string, paint: Paint): readonly string[] {
 }
 
 const reasonWords: ReadonlyMap<string, string> = new Map([
-	['published', 'published here: never goes'],
+	['published', 'published or imported here: never goes'],
 	['pinned', 'pinned by an operator'],
 	['wanted', 'wanted by a prefetch rule'],
 	['origin', 'origin of an image that stays'],

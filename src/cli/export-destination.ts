@@ -111,7 +111,9 @@ function sent(stdout: Output, piece: Buffer): Promise<void> {
 	return new Promise((done, fail) => {
 		stdout.write(piece, error => {
 			if (error) {
-				fail(new MirrorError('the pipe takes no more: whoever reads it has ended', {cause: error}));
+				// It may as well be a file on a disk that is full.
+				const why = 'code' in error && error.code === 'EPIPE' ? ': whoever reads it has ended' : '';
+				fail(new MirrorError(`the pipe takes no more${why}`, {cause: error}));
 			} else {
 				done();
 			}

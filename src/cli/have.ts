@@ -21,7 +21,7 @@ export interface HaveOptions {
 const silenceMs = 5 * 60_000;
 
 export async function have({where, to}: HaveOptions, io: CliIo): Promise<number> {
-	const text = await withOperator({...where, about: true}, io, askHave);
+	const text = await withOperator({...where, about: true, withoutSources: true}, io, askHave);
 	if (to === undefined || to === '-') {
 		io.stdout.write(text);
 		return exitCodes.ok;

@@ -73,7 +73,8 @@ function stateOf({state, public: isPublic, vanished}: Row): string {
 
 function sourcesOf({source, sources}: Row): string {
 	const others = sources.filter(name => name !== source);
-	return others.length === 0 ? source : `${source}; also ${others.join(', ')}`;
+	const first = source === 'local' ? 'local: it was published or imported here' : source;
+	return others.length === 0 ? first : `${first}; also ${others.join(', ')}`;
 }
 
 const hereWords: Readonly<Record<Row['here'], string>> = {

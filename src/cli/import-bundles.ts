@@ -9,7 +9,7 @@ import {open, stat} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import {join, resolve} from 'node:path';
 import type {BundleFiles} from '../airgap/bundle-files.js';
-import {findParts, firstPartOf, groupBundles, partName} from '../airgap/bundle-parts.js';
+import {filesNamed, groupBundles} from '../airgap/bundle-parts.js';
 import {compressionOf} from '../airgap/compressed.js';
 import {Parts} from '../airgap/file-pieces.js';
 import {openBundle} from '../airgap/open-bundle.js';
@@ -50,7 +50,7 @@ export async function openNamed(
 		return piped(name, () => createReadStream(name));
 	}
 	if (found?.isDirectory() !== true) {
-		const tar = await filesOf(paths, found !== undefined);
+		const tar = await filesNamed(paths, found !== undefined);
 		const [first] = tar;
 		if (first !== undefined && (await isCompressed(first))) {
 			const parts = await Parts.open(tar);
@@ -66,19 +66,6 @@ export async function openNamed(
 		throw error;
 	}
 	return {name, form: 'open', files, close: () => files.close()};
-}
-
-/** The files that are the tar when put end to end; none: there is no such tar. */
-async function filesOf(paths: readonly string[], isThere: boolean): Promise<readonly string[]> {
-	const [path = ''] = paths;
-	if (partName(path) !== undefined) {
-		return findParts(paths);
-	}
-	if (isThere) {
-		return [path];
-	}
-	const part = await firstPartOf(path);
-	return part === undefined ? [] : findParts([part]);
 }
 
 /** Not opened before it is wanted: from then on it is read. */

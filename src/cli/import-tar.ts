@@ -6,6 +6,7 @@
  * out; what is missing here is not sent, and the server names the images that lack it.
  */
 import {readVerified, type BundleBlob, type BundleFiles, type Expected} from '../airgap/bundle-files.js';
+import {gathered} from '../airgap/gathered.js';
 import type {Have} from '../airgap/have.js';
 import {blobPath, layoutText, maxManifestBytes, parseImage, parseIndex, type BundleImage} from '../airgap/oci.js';
 import {annotationNames} from '../airgap/oci-terms.js';
@@ -78,24 +79,10 @@ export class BundleTar {
 
 	/** All of it, in pieces of some size. Throws MirrorError where the bundle cannot be read any more. */
 	async *pieces({warn, signal}: TarOptions): AsyncGenerator<Buffer, void, undefined> {
-		let small: Buffer[] = [];
-		let length = 0;
-		for await (const piece of this.#all(warn)) {
+		for await (const piece of gathered(this.#all(warn), gatheredBytes)) {
 			signal.throwIfAborted();
-			const isLarge = piece.length >= gatheredBytes;
-			if (length > 0 && (isLarge || length + piece.length > gatheredBytes)) {
-				yield Buffer.concat(small);
-				small = [];
-				length = 0;
-			}
-			if (isLarge) {
-				yield piece;
-			} else {
-				small.push(piece);
-				length += piece.length;
-			}
+			yield piece;
 		}
-		yield Buffer.concat(small);
 	}
 
 	async *#all(warn: (message: string) => void): AsyncGenerator<Buffer, void, undefined> {

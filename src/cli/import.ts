@@ -59,13 +59,18 @@ export async function importBundles(options: ImportOptions, io: CliIo): Promise<
 			for (const one of named) {
 				opened.push(await openNamed(one, {io, signal}));
 			}
-			await withOperatorUntil(signal, {...where, mayCreate: !dryRun, about: true}, io, async server => {
-				// Not the time that a server takes to start.
-				began = clock.now();
-				for (const bundle of opened) {
-					await importOne(bundle, {server, report, progress, path: pathOf(options, key)});
-				}
-			});
+			await withOperatorUntil(
+				signal,
+				{...where, mayCreate: !dryRun, about: true, withoutSources: true},
+				io,
+				async server => {
+					// Not the time that a server takes to start.
+					began = clock.now();
+					for (const bundle of opened) {
+						await importOne(bundle, {server, report, progress, path: pathOf(options, key)});
+					}
+				},
+			);
 		} catch (error) {
 			const explained = explain(error, report);
 			problem = describe(explained);
@@ -120,7 +125,10 @@ async function haveOf(server: OperatorClient): Promise<Have> {
 		return parseHave(await askHave(server));
 	} catch (error) {
 		throw error instanceof AnswerError && error.status === 404
-			? new AnswerError(`${server.shown} is an older imgmirror: it knows nothing of bundles`, error)
+			? new AnswerError(
+					`${server.shown} knows nothing of bundles: it is an older imgmirror, or another image server`,
+					error,
+				)
 			: error;
 	}
 }

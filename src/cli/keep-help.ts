@@ -19,9 +19,14 @@ Exit codes:
 
 export const evictHelp = `
 Their files go from the disk; the images stay in the catalog, and are fetched again when
-somebody asks for them. What was published here or is pinned never goes, nor what is in
-use; what a rule wants, another image here is built upon, or no source offers any more
-goes only with --force.
+somebody asks for them. What was published or imported here or is pinned never goes, nor
+what is in use; what a rule wants, another image here is built upon, or no source offers
+any more goes only with --force.
+
+An image that was published or imported here is deleted instead, by IMGAPI's own request:
+  curl -u USER:PASSWORD -X DELETE http://MIRROR/images/UUID
+  curl --unix-socket DATA/control.sock -X DELETE http://localhost/images/UUID
+The second is for the account of a server that runs on this machine.
 ${common}
 
 Examples:

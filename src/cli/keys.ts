@@ -30,7 +30,7 @@ export async function newKey(
 	{where, comment, replace, json}: KeyOptions & {readonly comment: string | undefined; readonly replace: boolean},
 	io: CliIo,
 ): Promise<number> {
-	return withOperator(where, io, async server => {
+	return withOperator(ofKeys(where), io, async server => {
 		const answer = await server
 			.post('/mirror/keys', {comment: comment ?? usualComment(server), replace})
 			.catch((error: unknown) => {
@@ -54,7 +54,7 @@ export async function newKey(
 }
 
 export async function showKey({where, json}: KeyOptions, io: CliIo): Promise<number> {
-	return withOperator(where, io, async server => {
+	return withOperator(ofKeys(where), io, async server => {
 		const {own} = await keysOf(server);
 		if (own === undefined) {
 			io.stderr.write('imgmirror: there is no key yet, so bundles go out unsigned: "imgmirror key new" makes one\n');
@@ -66,7 +66,7 @@ export async function showKey({where, json}: KeyOptions, io: CliIo): Promise<num
 }
 
 export async function listKeys({where, json}: KeyOptions, io: CliIo): Promise<number> {
-	return withOperator(where, io, async server => {
+	return withOperator(ofKeys(where), io, async server => {
 		const {trusted} = await keysOf(server);
 		if (json) {
 			print(trusted, io);
@@ -91,7 +91,7 @@ export async function trustKeys(
 	// Read before the server is sought: what is no key is no reason to start one.
 	const lines = await publicKeysOf(keys, io);
 	// It may be the first thing that is done on a far side.
-	return withOperator({...where, mayCreate: true}, io, async server => {
+	return withOperator({...ofKeys(where), mayCreate: true}, io, async server => {
 		const answers: unknown[] = [];
 		for (const line of lines) {
 			const answer = await server.post('/mirror/keys/trusted', {key: line});
@@ -117,11 +117,16 @@ export async function untrustKey(
 	{where, which}: {readonly where: Whereabouts; readonly which: string},
 	io: CliIo,
 ): Promise<number> {
-	return withOperator(where, io, async server => {
+	return withOperator(ofKeys(where), io, async server => {
 		await server.delete(`/mirror/keys/trusted?key=${encodeURIComponent(which)}`);
 		print(`${which} is trusted no more: bundles that it has signed are refused`, io);
 		return exitCodes.ok;
 	});
+}
+
+/** Keys have nothing to do with sources. */
+function ofKeys(where: Whereabouts): Whereabouts {
+	return {...where, withoutSources: true};
 }
 
 async function keysOf(server: OperatorClient): Promise<Read<typeof readKeys>> {

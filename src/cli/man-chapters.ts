@@ -79,7 +79,7 @@ image layout, in a folder or as a tar.
 .Nm
 .Cm import
 takes it in on the far side: every digest is computed anew, and what came
-stays there until somebody evicts it.
+stays there until somebody deletes it.
 A mirror without sources offers it as any other does.
 What
 .Nm

@@ -26,6 +26,8 @@ export interface Whereabouts {
 	readonly onlyRunning?: boolean;
 	/** A data directory that is not there is made: what the command brings is to be kept there. */
 	readonly mayCreate?: boolean;
+	/** It is not about sources: of a server that is started for it nobody hears that none answers. */
+	readonly withoutSources?: boolean;
 }
 
 export interface Server {
@@ -44,8 +46,8 @@ export async function withServer<T>(where: Whereabouts, io: CliIo, use: (server:
 		if (target !== undefined) {
 			return await withClient(target, {name: target.shown, startedHere: false}, io, use);
 		}
-		const {onlyRunning = false, mayCreate = false} = where;
-		return await withOwnServer(readConfig(where.config), {io, onlyRunning, mayCreate}, use);
+		const {onlyRunning = false, mayCreate = false, withoutSources = false} = where;
+		return await withOwnServer(readConfig(where.config), {io, onlyRunning, mayCreate, withoutSources}, use);
 	} finally {
 		awake();
 	}
@@ -70,7 +72,14 @@ export function namedTarget({url, config, onlyHere = false}: Whereabouts, io: Cl
 /** The server of the data directory, whether it runs or not. */
 async function withOwnServer<T>(
 	config: Config,
-	{io, onlyRunning, mayCreate}: {readonly io: CliIo; readonly onlyRunning: boolean; readonly mayCreate: boolean},
+	{
+		io,
+		onlyRunning,
+		mayCreate,
+		withoutSources,
+	}: Required<Pick<Whereabouts, 'onlyRunning' | 'mayCreate' | 'withoutSources'>> & {
+		readonly io: CliIo;
+	},
 	use: (server: Server) => Promise<T>,
 ): Promise<T> {
 	const {data} = config;
@@ -107,7 +116,7 @@ async function withOwnServer<T>(
 				'--url http://USER:PASSWORD@HOST, or its data directory with --data or --config',
 		);
 	}
-	const stop = await startPrivately(config, control, io);
+	const stop = await startPrivately(config, withoutSources ? 'error' : 'warn', {control, io});
 	if (stop === undefined) {
 		return running(false);
 	}
@@ -145,12 +154,16 @@ async function isOurs(folder: string): Promise<boolean> {
 }
 
 /** `undefined`: somebody else has started one meanwhile. */
-async function startPrivately(config: Config, control: Control, io: CliIo): Promise<(() => Promise<void>) | undefined> {
+async function startPrivately(
+	config: Config,
+	level: 'warn' | 'error',
+	{control, io}: {readonly control: Control; readonly io: CliIo},
+): Promise<(() => Promise<void>) | undefined> {
 	const assemble: Assemble = io.assemble ?? (await import('../assemble.js')).assemble;
 	try {
 		const mirror = await assemble(
 			// Its log is the command's: only what went wrong.
-			{...config, listen: [], log: {level: 'warn', format: 'text'}},
+			{...config, listen: [], log: {level, format: 'text'}},
 			{version: io.version, stderr: io.stderr, briefly: true},
 		);
 		return () => mirror.stop();

@@ -151,6 +151,10 @@ test('a pipe gets the tar, and stdout nothing else', async t => {
 		io.err,
 		/the pipe takes no more: whoever reads it has ended.*\n {2}the tar is cut in the middle, and the same command again begins anew\n$/,
 	);
+	io.err = '';
+	io.pipeError = Object.assign(new Error('ENOSPC'), {code: 'ENOSPC'});
+	t.is(await run('--all', '--to', '-', '-q'), 1);
+	t.regex(io.err, /the pipe takes no more: ENOSPC/);
 	io.stdout.isTTY = true;
 	server.asked.length = 0;
 	t.is(await run('--all', '--to', '-'), 2);

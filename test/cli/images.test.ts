@@ -260,6 +260,10 @@ test('images show of one that is held, away and without a family', async t => {
 	t.is(await run('images', 'show', uuidOf('bb')), 0);
 	t.regex(io.out, /held +joyent offers only what is older; offered in 3 d\n/);
 	t.regex(io.out, /It has no file\./);
+	server.json(`GET /mirror/images/${uuidOf('cc')}`, details(row('cc', {source: 'local', sources: ['local', 'lab']})));
+	io.out = '';
+	t.is(await run('images', 'show', uuidOf('cc')), 0);
+	t.regex(io.out, /source +local: it was published or imported here; also lab\n/);
 });
 
 test('through the socket there is no URL to import from', async t => {

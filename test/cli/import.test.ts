@@ -469,6 +469,7 @@ test('on a machine without a data directory one is made, and a server started fo
 		io.err.startsWith(`imgmirror: made the data directory ${data}\nimgmirror: no server runs on ${data}: started`),
 	);
 	t.is(io.assembled.length, 1);
+	t.is(io.assembled[0]?.config.log.level, 'error', 'that no source answers is nothing to tell');
 	t.is(io.mirror.stops, 1);
 	t.deepEqual([...far.kept.keys()], [image.uuid]);
 	fresh();
@@ -487,7 +488,7 @@ test('an older server, or another one, is told apart', async t => {
 	await makeBundle({images: [makeImage()]}).writeFolder(join(folder, 'site'));
 	far.have = {status: 404, code: 'ResourceNotFound', message: '/mirror/have does not exist'};
 	t.is(await run('site'), 1);
-	t.regex(io.err, /http:\S+ is an older imgmirror: it knows nothing of bundles\n$/);
+	t.regex(io.err, /http:\S+ knows nothing of bundles: it is an older imgmirror, or another image server\n$/);
 	far.have = 'hello';
 	fresh();
 	t.is(await run('site'), 1);

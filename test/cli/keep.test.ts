@@ -147,12 +147,12 @@ test('du explains itself', async t => {
 	t.is(
 		io.out,
 		[
-			'345 files                        120 GB',
-			'  published here: never goes    12.0 GB',
-			'  pinned by an operator         3.00 GB',
-			'  may go when room is needed     105 GB',
-			'2 files in part                  300 MB',
-			'promised to what is on its way  1.20 GB',
+			'345 files                                  120 GB',
+			'  published or imported here: never goes  12.0 GB',
+			'  pinned by an operator                   3.00 GB',
+			'  may go when room is needed               105 GB',
+			'2 files in part                            300 MB',
+			'promised to what is on its way            1.20 GB',
 			'',
 			'Limits',
 			'  Files may take 500 GB altogether (store.maxSize).',

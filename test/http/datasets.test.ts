@@ -127,7 +127,7 @@ test('files are served by the path that the dataset gives them, whole or in part
 	t.is(whole.headers['content-type'], 'application/octet-stream');
 	const part = await ask(url, path, {headers: {range: 'bytes=10-19'}});
 	t.is(part.status, 206);
-	t.deepEqual(part.body, image.bytes.subarray(10, 20));
+	t.true(part.body.equals(image.bytes.subarray(10, 20)));
 	t.is((await ask(url, path, {method: 'HEAD'})).headers['content-length'], '100000');
 	for (const wrong of ['x', `${file?.path ?? ''}x`, '..%2f..%2fetc%2fpasswd', '%00', 'file']) {
 		const {status, json} = await ask(url, `/datasets/${image.uuid}/${wrong}`);

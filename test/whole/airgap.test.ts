@@ -358,6 +358,20 @@ test('split for sticks, by pipe, compressed, and over HTTP: it all comes in', as
 	}
 });
 
+test('a source that has never answered is not asked whether it has an origin', async t => {
+	const [base, middle] = makeChain();
+	const near = await startNear(t, [base, middle]);
+	const folder = await tempDir(t);
+	await near.ok('export', '--name', 'middle', '--no-origins', '--to', path.join(folder, 'b'));
+	const lost = await startUpstream(t, {state: 'blackhole'});
+	const config = {...isolated.config, sourceDefaults: {headerTimeout: '10m'}};
+	const far = sideOf(await startMirror(t, {sources: [{name: 'lost', url: lost.url, type: 'imgapi'}], config}));
+	const ran = await far.run(['import', path.join(folder, 'b'), '--allow-unsigned']);
+	t.is(ran.code, 0, ran.stderr);
+	t.regex(ran.stderr, new RegExp(`its origin ${base.uuid} is neither in the bundle nor here`));
+	await serves(t, far, middle);
+});
+
 test('channels, states and dates stay what they were', async t => {
 	const channels = [
 		{name: 'dev', description: 'all', default: true},

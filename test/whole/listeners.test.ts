@@ -176,7 +176,7 @@ test('behind nginx, with a name of its own', async t => {
 	t.true(dataset.files[0]?.url.startsWith(`${url}/datasets/`));
 	const part = await get(`${url}/images/${image.uuid}/file`, {headers: {range: 'bytes=1000000-1000009'}});
 	t.is(part.status, 206);
-	t.deepEqual(part.body, image.bytes.subarray(1_000_000, 1_000_010));
+	t.true(part.body.equals(image.bytes.subarray(1_000_000, 1_000_010)));
 	const {etag = ''} = (await get(`${url}/images/${image.uuid}`)).headers;
 	t.is((await get(`${url}/images/${image.uuid}`, {headers: {'if-none-match': etag}})).status, 304);
 	t.is(upstream.fileRequests.length, 1);
@@ -216,6 +216,6 @@ test('Squid between the mirror and its upstream', async t => {
 		sources: [{name: 'up', url: upstream.url, proxy: `http://127.0.0.1:${port}`}],
 	});
 	t.is((await mirror.get('/images')).status, 200);
-	t.deepEqual((await mirror.file(image)).body, image.bytes);
+	t.true((await mirror.file(image)).body.equals(image.bytes));
 	t.true(upstream.of('file').every(({headers}) => String(headers['via']).includes('squid')));
 });
