@@ -97,16 +97,11 @@ export class Airgap implements AirgapApi {
 		ask: Ask,
 	): AsyncGenerator<ImportEvent, void, undefined> {
 		const allowUnsigned = options.allowUnsigned || this.#config.bundles.allowUnsigned;
-		try {
-			for await (const event of this.#importer.import(body, {...options, allowUnsigned}, by, ask)) {
-				if (event.what === 'end' && !options.dryRun) {
-					this.#tell(event, by);
-				}
-				yield event;
+		for await (const event of this.#importer.import(body, {...options, allowUnsigned}, by, ask)) {
+			if (event.what === 'end' && !options.dryRun) {
+				this.#tell(event, by);
 			}
-		} finally {
-			// However it ended: what has come in is in lists when whoever brought it looks there.
-			await this.#carrying.settled();
+			yield event;
 		}
 	}
 

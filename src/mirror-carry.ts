@@ -100,17 +100,16 @@ export class Carrying implements CarryOut, CarryIn {
 		for (const manifest of publish.list()) {
 			found.set(manifest.uuid, manifest);
 		}
-		const add = (manifest: Manifest): void => {
-			if (!found.has(manifest.uuid) && catalog.known(manifest.uuid)?.held === undefined) {
+		for (const {manifest, held} of catalog.overview()) {
+			if (held === undefined && !found.has(manifest.uuid)) {
 				found.set(manifest.uuid, manifest);
 			}
-		};
-		for (const {manifest} of catalog.overview()) {
-			add(manifest);
 		}
 		// Disabled origins are in no list.
 		for (const {manifest} of store.images.list()) {
-			add(manifest);
+			if (!found.has(manifest.uuid) && catalog.known(manifest.uuid)?.held === undefined) {
+				found.set(manifest.uuid, manifest);
+			}
 		}
 		return [...found.values()]
 			.filter(manifest => isActivated(manifest) && manifest.files.length > 0 && files.areHere(manifest))

@@ -124,14 +124,15 @@ export class ImportRun {
 			await Promise.all(finishing);
 			signal.removeEventListener('abort', onAbort);
 			await this.#files.close();
+			if (!this.#work.dryRun) {
+				// However it ended: what has come in is in lists when whoever brought it looks there.
+				await this.#carry.settled();
+			}
 		}
 		if (this.#failure !== undefined) {
 			throw this.#failure;
 		}
 		this.#tellOdd();
-		if (!this.#work.dryRun) {
-			await this.#carry.settled();
-		}
 		return {...this.#sums};
 	}
 

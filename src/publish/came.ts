@@ -5,7 +5,7 @@
  * they were when the text came is remembered by a digest, and text that no longer tells what the fields are is not used.
  */
 import {createHash} from 'node:crypto';
-import {manifestOf, readManifest, type Manifest} from '../image/manifest.js';
+import {manifestOf, readManifest, type Manifest, type Sha1} from '../image/manifest.js';
 import type {ImageFields} from '../image/rules.js';
 import type {LocalImage} from './internal.js';
 
@@ -14,10 +14,22 @@ export interface Came {
 	readonly text: string;
 	/** What the fields were when it came. */
 	readonly of: string;
+	readonly channels: readonly string[];
+	/** Of the icon. */
+	readonly icon?: Sha1 | undefined;
 }
 
-export function cameAs(text: string, fields: ImageFields): Came {
-	return {text: readManifest(text).text, of: digestOf(fields)};
+export function cameAs(text: string, {fields, channels, icon}: Pick<LocalImage, 'fields' | 'channels' | 'icon'>): Came {
+	return {text: readManifest(text).text, of: digestOf(fields), channels, icon: icon?.sha1};
+}
+
+/** Nobody has changed anything of it here: the next bundle may. */
+export function isUntouched({came, fields, channels, icon}: Omit<LocalImage, 'by' | 'born'>): boolean {
+	return came?.of === digestOf(fields) && came.icon === icon?.sha1 && isSameSet(came.channels, channels);
+}
+
+export function isSameSet(one: readonly string[], other: readonly string[]): boolean {
+	return one.length === other.length && one.every(name => other.includes(name));
 }
 
 /** The manifest as it came. `undefined`: it was made here, or changed here since. */

@@ -14,7 +14,7 @@ import type {ImageFields, StoredFile} from '../image/rules.js';
 import type {Ask, Icon} from '../sources/source.js';
 import type {Actor, CarriedImage, CarriedImages} from './api.js';
 import type {PublishArea} from './area.js';
-import {asItCame, cameAs} from './came.js';
+import {cameAs, isSameSet, isUntouched} from './came.js';
 import {makeIcon} from './icons.js';
 import type {Intake} from './intake.js';
 import type {HeldFile, LocalImage} from './internal.js';
@@ -52,7 +52,7 @@ export class CarriedArea implements CarriedImages<HeldFile> {
 
 	compare(image: CarriedImage): 'new' | 'there' | 'changed' | 'ours' {
 		const {uuid} = image.manifest;
-		const ours = this.#area.image(uuid);
+		const ours = this.#area.recorded(uuid);
 		if (ours === undefined) {
 			if (this.#area.isTaken(uuid)) {
 				throw new RefusedError('ImageUuidAlreadyExists', 'our own record of that uuid cannot be read');
@@ -62,11 +62,11 @@ export class CarriedArea implements CarriedImages<HeldFile> {
 		if (!hasFilesOf(ours.fields, image.manifest)) {
 			throw new RefusedError('ImageUuidAlreadyExists', 'we have that uuid already, with another file');
 		}
-		if (this.#area.travelling(uuid) === image.text || this.#area.get(uuid)?.text === image.manifest.text) {
-			const sameChannels = image.channels === undefined || isSameSet(image.channels, this.#recorded(uuid));
-			return sameChannels || asItCame(ours) === undefined ? 'there' : 'changed';
+		const isSameText = this.#area.get(uuid)?.text === image.manifest.text;
+		if (isSameText && (image.channels === undefined || isSameSet(image.channels, ours.channels))) {
+			return 'there';
 		}
-		return asItCame(ours) === undefined ? 'ours' : 'changed';
+		return isUntouched(ours) ? 'changed' : 'ours';
 	}
 
 	take(
@@ -96,12 +96,11 @@ export class CarriedArea implements CarriedImages<HeldFile> {
 				return undefined;
 			}
 			const before = this.#area.image(uuid);
+			const shown = {fields, channels: image.channels ?? [], icon: kept?.icon};
 			const made: LocalImage = {
-				fields,
-				channels: image.channels ?? [],
-				came: cameAs(image.text, fields),
+				...shown,
+				came: cameAs(image.text, shown),
 				by: before === undefined ? by.name : before.by,
-				icon: kept?.icon,
 				createdAtMs: before?.createdAtMs ?? nowMs,
 				changedAtMs: nowMs,
 				born: before?.born ?? randomUUID(),
@@ -123,10 +122,6 @@ export class CarriedArea implements CarriedImages<HeldFile> {
 			this.#show();
 		}
 		await this.#telling;
-	}
-
-	#recorded(uuid: Uuid): readonly string[] {
-		return this.#area.recorded(uuid)?.channels ?? [];
 	}
 
 	#tell({uuid, name, version, public: isPublic}: Manifest, outcome: 'imported' | 'updated', by: Actor): void {
@@ -176,8 +171,4 @@ function hasFilesOf(fields: ImageFields, {files}: Manifest): boolean {
 			return ours?.size === size && (sha1 === undefined || ours.sha1 === sha1);
 		})
 	);
-}
-
-function isSameSet(one: readonly string[], other: readonly string[]): boolean {
-	return one.length === other.length && one.every(name => other.includes(name));
 }

@@ -77,7 +77,13 @@ export function readRecord(text: string, uuid: Uuid): LocalImage {
 }
 
 function isCame(came: unknown): came is Came {
-	return isPlain(came) && typeof came['text'] === 'string' && typeof came['of'] === 'string';
+	return (
+		isPlain(came) &&
+		typeof came['text'] === 'string' &&
+		typeof came['of'] === 'string' &&
+		isStrings(came['channels']) &&
+		(came['icon'] === undefined || isSha1(came['icon']))
+	);
 }
 
 function parse(text: string): JsonObject {

@@ -127,6 +127,28 @@ test('what is changed here is ours: the next bundle does not change it back; tak
 	t.is(rig.publisher.carried.compare(carried(image)), 'there');
 });
 
+test('channels and an icon that were changed here stay as well, whatever the next bundle says', async t => {
+	const rig = await startPublisher(t, {settings: {channels: threeChannels}});
+	const operator = change({operator: true, channel: 'dev'});
+	const [image, pictured] = [makeImage(), makeImage()];
+	await keep(rig, image, {channels: ['dev']});
+	await keep(rig, pictured, {channels: ['dev']});
+	await rig.publisher.channelAdd(idOf(image), {channel: 'release'}, operator);
+	await rig.publisher.addIcon(
+		idOf(pictured),
+		{contentType: 'image/png', sha1: undefined, size: undefined, body: bytesOf(Buffer.from('an icon of our own'))},
+		operator,
+	);
+	for (const {uuid, bytes} of [image, pictured]) {
+		const later = makeImage({uuid, bytes, description: 'said anew'});
+		t.is(rig.publisher.carried.compare(carried(later, ['dev'])), 'ours');
+		t.is(await keep(rig, later, {channels: ['dev']}), 'there');
+	}
+	t.is(rig.publisher.carried.compare(carried(image, ['dev'])), 'ours');
+	t.deepEqual(rig.publisher.get(idOf(image))?.local?.channels, ['dev', 'release']);
+	t.is(String((await rig.publisher.icon(idOf(pictured))).bytes), 'an icon of our own');
+});
+
 test('what is said of an image may be another the next time; its files may not', async t => {
 	const icon = Buffer.from('icon one');
 	const image = makeImage({icon});
