@@ -7,7 +7,7 @@ import {randomBytes} from 'node:crypto';
 import {open, rename, rm} from 'node:fs/promises';
 import path from 'node:path';
 import {describe, IntegrityError, MirrorError} from '../errors.js';
-import {diskError} from './disk.js';
+import {diskError, machineDisk} from './disk.js';
 
 const maxBytes = 1_048_576;
 
@@ -51,12 +51,5 @@ export async function writeKeyFile(file: string, text: string, mode: number): Pr
 		await rm(temporary, {force: true}).catch(() => undefined);
 		throw diskError(file, error);
 	}
-	await syncFolder(folder);
-}
-
-/** Makes the rename last. Not every platform lets a folder be opened: there it does so by itself. */
-async function syncFolder(folder: string): Promise<void> {
-	const handle = await open(folder, 'r').catch(() => undefined);
-	await handle?.sync().catch(() => undefined);
-	await handle?.close();
+	await machineDisk.syncFolder(folder);
 }

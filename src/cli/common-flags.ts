@@ -3,7 +3,8 @@
  *
  * Readers throw InvalidArgumentError, which commander says with the flag's name.
  */
-import {InvalidArgumentError, type Command} from 'commander';
+import {InvalidArgumentError, Option, type Command} from 'commander';
+import {systemClock} from '../host.js';
 import {UnitError, parseDuration, parseRate, parseSize} from '../config/units.js';
 import type {CliIo} from './io.js';
 import type {Whereabouts} from './reach.js';
@@ -79,4 +80,23 @@ function quantity(text: string, parse: (text: string) => number): number {
 	} catch (error) {
 		throw error instanceof UnitError ? new InvalidArgumentError(`${error.message}.`) : error;
 	}
+}
+
+/** What images are chosen by, in the language of prefetch rules. `sinceFlag`: what the one about dates is called. */
+export function withChoosing(command: Command, io: Pick<CliIo, 'clock'>, sinceFlag: string): Command {
+	return command
+		.option('--name <glob>', 'of that name, such as "base-*"; may be repeated', several)
+		.option('--version <range>', 'of such a version: a range as npm has them, or a glob')
+		.option('--os <os>', 'smartos, linux and their like; may be repeated', several)
+		.option('--type <type>', 'zone-dataset, zvol and their like; may be repeated', several)
+		.option('--owner <uuid>', 'whose they are; may be repeated', several)
+		.option('--source <name>', 'from that source; may be repeated', several)
+		.addOption(new Option('--newest <number>', 'so many of each name, the last published').argParser(readCount))
+		.addOption(
+			new Option(`${sinceFlag} <time>`, 'published since a date, or within a duration such as 30d').argParser(
+				(text: string) => readSince(text, (io.clock ?? systemClock).now()),
+			),
+		)
+		.addOption(new Option('--max-size <size>', 'no more than that altogether, the newest first').argParser(readSize))
+		.option('--rule <name>', 'what that rule of the configuration wants');
 }

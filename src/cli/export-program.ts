@@ -5,8 +5,7 @@
  */
 import {InvalidArgumentError, Option, type Command} from 'commander';
 import {largestFatFile} from '../airgap/write-options.js';
-import {systemClock} from '../host.js';
-import {placeOf, readCount, readSince, readSize, several, withServer, type Place} from './common-flags.js';
+import {placeOf, readSize, several, withChoosing, withServer, type Place} from './common-flags.js';
 import {exportHelp} from './export-help.js';
 import type {CliIo} from './io.js';
 import type {Done} from './see-program.js';
@@ -36,31 +35,21 @@ interface Exported extends Place {
 }
 
 export function addExportCommand(program: Command, io: CliIo, done: Done): void {
-	withServer(program.command('export'))
-		.description('Write images as a bundle, to be carried to a mirror that no line goes to.')
-		.argument('[uuid...]', 'these images, or the first digits of each')
-		.option('--to <where>', 'a folder, NAME.tar, or - for a pipe')
-		.addOption(
-			new Option('--split <size>', 'a tar in parts of at most that size: "fat", "4 GB", "650 MiB"').argParser(
-				readPartSize,
-			),
-		)
-		.option('--all', 'everything that is here')
-		.option('--channel <name>', 'what is in that channel')
-		.option('--name <glob>', 'of that name, such as "base-*"; may be repeated', several)
-		.option('--version <range>', 'of such a version: a range as npm has them, or a glob')
-		.option('--os <os>', 'smartos, linux and their like; may be repeated', several)
-		.option('--type <type>', 'zone-dataset, zvol and their like; may be repeated', several)
-		.option('--owner <uuid>', 'whose they are; may be repeated', several)
-		.option('--source <name>', 'from that source; may be repeated', several)
-		.addOption(new Option('--newest <number>', 'so many of each name, the last published').argParser(readCount))
-		.addOption(
-			new Option('--published-since <time>', 'published since a date, or within a duration such as 30d').argParser(
-				(text: string) => readSince(text, (io.clock ?? systemClock).now()),
-			),
-		)
-		.addOption(new Option('--max-size <size>', 'no more than that altogether, the newest first').argParser(readSize))
-		.option('--rule <name>', 'what that rule of the configuration wants')
+	withChoosing(
+		withServer(program.command('export'))
+			.description('Write images as a bundle, to be carried to a mirror that no line goes to.')
+			.argument('[uuid...]', 'these images, or the first digits of each')
+			.option('--to <where>', 'a folder, NAME.tar, or - for a pipe')
+			.addOption(
+				new Option('--split <size>', 'a tar in parts of at most that size: "fat", "4 GB", "650 MiB"').argParser(
+					readPartSize,
+				),
+			)
+			.option('--all', 'everything that is here')
+			.option('--channel <name>', 'what is in that channel'),
+		io,
+		'--published-since',
+	)
 		.option('--no-origins', 'without the images that they are built upon')
 		.option('--since <bundle>', 'only what is not in that earlier bundle; may be repeated', several)
 		.option('--have <file>', 'only what is not there where "imgmirror have" wrote it; may be repeated', several)

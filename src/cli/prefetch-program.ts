@@ -4,8 +4,7 @@
  * `program.ts` hangs it below its own. What it does is loaded when it is run.
  */
 import {Option, type Command} from 'commander';
-import {systemClock} from '../host.js';
-import {placeOf, readCount, readRate, readSince, readSize, several, withServer, type Place} from './common-flags.js';
+import {placeOf, readCount, readRate, withChoosing, withServer, type Place} from './common-flags.js';
 import type {CliIo} from './io.js';
 import {prefetchHelp, prefetchRulesHelp, prefetchRunHelp} from './keep-help.js';
 import type {Done} from './see-program.js';
@@ -32,25 +31,15 @@ interface Fetching extends Shown {
 }
 
 export function addPrefetchCommands(program: Command, io: CliIo, done: Done): void {
-	const prefetch = withServer(program.command('prefetch'))
-		.description('Fetch images before anybody asks for them.')
-		.helpCommand('help [command]', 'print help for a command')
-		.enablePositionalOptions()
-		.argument('[uuid...]', 'these images, or the first digits of each')
-		.option('--name <glob>', 'of that name, such as "base-*"; may be repeated', several)
-		.option('--version <range>', 'of such a version: a range as npm has them, or a glob')
-		.option('--os <os>', 'smartos, linux and their like; may be repeated', several)
-		.option('--type <type>', 'zone-dataset, zvol and their like; may be repeated', several)
-		.option('--owner <uuid>', 'whose they are; may be repeated', several)
-		.option('--source <name>', 'from that source; may be repeated', several)
-		.addOption(new Option('--newest <number>', 'so many of each name, the last published').argParser(readCount))
-		.addOption(
-			new Option('--since <time>', 'published since a date, or within a duration such as 30d').argParser(
-				(text: string) => readSince(text, (io.clock ?? systemClock).now()),
-			),
-		)
-		.addOption(new Option('--max-size <size>', 'no more than that altogether, the newest first').argParser(readSize))
-		.option('--rule <name>', 'what that rule of the configuration wants')
+	const prefetch = withChoosing(
+		withServer(program.command('prefetch'))
+			.description('Fetch images before anybody asks for them.')
+			.helpCommand('help [command]', 'print help for a command')
+			.enablePositionalOptions()
+			.argument('[uuid...]', 'these images, or the first digits of each'),
+		io,
+		'--since',
+	)
 		.option('--dry-run', 'only say what would be fetched, and how long it would take')
 		.addOption(new Option('--bandwidth <rate>', 'no faster than that, such as "10 MB/s"').argParser(readRate))
 		.addOption(new Option('--concurrent <number>', 'so many at once (default: a few)').argParser(readCount))
