@@ -388,9 +388,13 @@ test('the reader of imports sees every kind', t => {
 	t.false(mayImport('blobs', 'sources/source', true));
 });
 
-function* descendants(node: ts.Node): Generator<ts.Node> {
-	for (const child of node.getChildren()) {
-		yield child;
-		yield* descendants(child);
-	}
+/** Without tokens: `getChildren` would make a node of every comma. */
+function descendants(node: ts.Node): readonly ts.Node[] {
+	const found: ts.Node[] = [];
+	const visit = (child: ts.Node): void => {
+		found.push(child);
+		ts.forEachChild(child, visit);
+	};
+	ts.forEachChild(node, visit);
+	return found;
 }

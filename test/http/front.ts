@@ -40,8 +40,9 @@ export const settings = {
 	mode: 'any' as const,
 	datasetNames: {cloudName: 'sdc', creatorName: 'sdc'},
 	limits: {
-		headersTimeoutMs: 30_000,
-		keepAliveTimeoutMs: 30_000,
+		// Longer than a machine that has much else to do may keep a test waiting.
+		headersTimeoutMs: 600_000,
+		keepAliveTimeoutMs: 600_000,
 		clientIdleTimeoutMs: 0,
 		maxHeaderBytes: 16_384,
 		uploadIdleTimeoutMs: 60_000,
