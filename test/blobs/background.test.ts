@@ -7,6 +7,7 @@ import type {MirrorEvent} from '../../src/host.js';
 import {FakeSupplier, absent} from '../helpers/fake-supplier.js';
 import {makeImage, type TestImage} from '../helpers/make-image.js';
 import {settle} from '../helpers/manual-clock.js';
+import {sameBytes} from '../helpers/same-bytes.js';
 import {testHost, type TestHost} from '../helpers/test-host.js';
 import {readAll, sha1Of, startStore, wantedOf, type StoreRig} from './start-store.js';
 
@@ -81,7 +82,7 @@ test('a file is fetched for nobody, verified and kept; then it is there', async 
 	t.deepEqual(a.opened, [0]);
 	t.deepEqual(stored, [image.sha1, image.sha1]);
 	t.is(progress.at(-1), 300_000);
-	t.deepEqual(await readFile(rig.store.layout.blob(sha1Of(image))), image.bytes);
+	sameBytes(t, await readFile(rig.store.layout.blob(sha1Of(image))), image.bytes);
 	const [begun, ended, ...others] = rig.events;
 	t.like(begun, {type: 'transfer.begun', image: about, sha1: image.sha1, bytes: 300_000});
 	t.like(begun?.more, {background: true, resumedFrom: 0});
@@ -142,7 +143,7 @@ test('a client joins what is fetched ahead: one read of the source, and nobody k
 	await until(() => asked > 0);
 	const follower = rig.join(image, a);
 	t.like(rig.flights.status()[0], {background: false, followers: 1});
-	t.deepEqual(await readAll(follower), image.bytes);
+	sameBytes(t, await readAll(follower), image.bytes);
 	follower.close();
 	t.is(await fetched, 'fetched');
 	t.is(asked, 1);
@@ -164,11 +165,11 @@ test('a client that joins what waits in the background has its turn among the cl
 	await settle();
 	t.deepEqual(b.opened, [], 'only one client has its turn');
 	a.release();
-	t.deepEqual(await readAll(first), held.bytes);
+	sameBytes(t, await readAll(first), held.bytes);
 	await b.reached(5000);
 	t.deepEqual(c.opened, []);
 	b.release();
-	t.deepEqual(await readAll(second), image.bytes);
+	sameBytes(t, await readAll(second), image.bytes);
 	t.is(await fetched, 'fetched');
 	c.release();
 	t.is(await other, 'fetched');
@@ -187,10 +188,10 @@ test('a client does not wait for its turn where its file is being fetched ahead 
 	await b.reached(100_000);
 	const second = rig.join(ahead, a);
 	a.release();
-	t.deepEqual(await readAll(second), ahead.bytes);
+	sameBytes(t, await readAll(second), ahead.bytes);
 	t.is(await fetched, 'fetched');
 	b.release();
-	t.deepEqual(await readAll(first), held.bytes);
+	sameBytes(t, await readAll(first), held.bytes);
 	t.deepEqual([a.opened, b.opened], [[0], [0]]);
 	first.close();
 	second.close();
@@ -210,7 +211,7 @@ test('while a client waits for bytes nothing else takes any; where that is soon 
 	t.is(rig.flights.status()[0]?.written, 100_000);
 	t.is((await stat(rig.store.layout.partial(ahead.sha1))).size, 100_000);
 	b.release();
-	t.deepEqual(await readAll(follower), image.bytes);
+	sameBytes(t, await readAll(follower), image.bytes);
 	follower.close();
 	t.is(await fetched, 'fetched');
 	t.deepEqual(a.opened, [0]);
@@ -237,7 +238,7 @@ test('where clients need the sources for long it lets go, and goes on from the s
 	follower.close();
 	t.is(await fetched, 'fetched');
 	t.deepEqual(a.opened, [0, 100_000]);
-	t.deepEqual(await readFile(rig.store.layout.blob(sha1Of(ahead))), ahead.bytes);
+	sameBytes(t, await readFile(rig.store.layout.blob(sha1Of(ahead))), ahead.bytes);
 	t.deepEqual(
 		rig.events.filter(({sha1}) => sha1 === ahead.sha1).map(({type, more}) => `${type} ${String(more?.['outcome'])}`),
 		['transfer.begun undefined', 'transfer.ended suspended', 'transfer.begun undefined', 'transfer.ended done'],
@@ -281,7 +282,7 @@ test('a client goes on with what was fetched ahead when the others leave', async
 	abort.abort(new Error('enough'));
 	await t.throwsAsync(fetched, {message: 'enough'});
 	a.release();
-	t.deepEqual(await readAll(follower), image.bytes);
+	sameBytes(t, await readAll(follower), image.bytes);
 	follower.close();
 	t.deepEqual(a.opened, [0]);
 });
@@ -373,7 +374,7 @@ test('what the disk does not take is not fetched for nobody', async t => {
 	const fetched = rig.fetch(other, b);
 	await settle();
 	t.deepEqual(b.opened, []);
-	t.deepEqual(await readAll(follower), image.bytes);
+	sameBytes(t, await readAll(follower), image.bytes);
 	follower.close();
 	t.is(await fetched, 'fetched');
 });
@@ -392,7 +393,7 @@ test('a client that believes another size of a file does not wait for the one in
 	await until(() => rig.flights.status()[0]?.written === 100_000);
 	const follower = rig.join(image, a);
 	a.release();
-	t.deepEqual(await readAll(follower), image.bytes);
+	sameBytes(t, await readAll(follower), image.bytes);
 	follower.close();
 	t.is((await fetched).name, 'IntegrityError');
 });
@@ -424,7 +425,7 @@ test('at its source it gives way to clients, without being held against the sour
 	const follower = rig.join(image, a);
 	t.false(a.asked[1]?.yielding?.background, 'it is a client by now');
 	a.release();
-	t.deepEqual(await readAll(follower), image.bytes);
+	sameBytes(t, await readAll(follower), image.bytes);
 	follower.close();
 	await fetched;
 	const direct = makeImage();

@@ -3,6 +3,7 @@ import test from 'ava';
 import {IntegrityError, NotFoundError, SourceUnavailableError, StoppingError} from '../../src/errors.js';
 import {FakeSupplier, absent, refused} from '../helpers/fake-supplier.js';
 import {makeImage} from '../helpers/make-image.js';
+import {sameBytes} from '../helpers/same-bytes.js';
 import {tempDir} from '../helpers/temp-dir.js';
 import {readAll, sha1Of, startStore, wantedOf} from './start-store.js';
 
@@ -11,12 +12,12 @@ test('a file is handed on, verified and kept', async t => {
 	const image = makeImage({size: 300_000});
 	const a = new FakeSupplier('a', image.bytes);
 
-	t.deepEqual(await rig.fetch(image, [a]), image.bytes);
+	sameBytes(t, await rig.fetch(image, [a]), image.bytes);
 	await rig.idle();
 
 	t.deepEqual(a.opened, [0]);
 	t.like(rig.stored[0], {sha1: sha1Of(image), sha256: image.sha256, size: 300_000, source: 'a'});
-	t.deepEqual(await readFile(rig.layout.blob(sha1Of(image))), image.bytes);
+	sameBytes(t, await readFile(rig.layout.blob(sha1Of(image))), image.bytes);
 	t.deepEqual(await readdir(rig.layout.partials), []);
 });
 
@@ -31,7 +32,7 @@ test('many readers at different offsets share one transfer', async t => {
 	t.is(rig.flights.status()[0]?.followers, 101);
 	a.release();
 
-	t.deepEqual(await first, image.bytes);
+	sameBytes(t, await first, image.bytes);
 	for (const [number, bytes] of (await Promise.all(others)).entries()) {
 		t.true(bytes.equals(image.bytes.subarray(number * 4999)), `from ${number * 4999}`);
 	}
@@ -70,7 +71,7 @@ test('a small file is held back whole until it is verified', async t => {
 	const honest = new FakeSupplier('honest', image.bytes);
 
 	// Nothing had been handed on when the lie was found out, so the reader may have the honest one's bytes.
-	t.deepEqual(await rig.fetch(image, [liar, honest]), image.bytes);
+	sameBytes(t, await rig.fetch(image, [liar, honest]), image.bytes);
 	t.is(liar.marks.length, 1);
 	t.is(await rig.host.metric('imgmirror_verification_failures_total', {source: 'liar'}), 1);
 });
@@ -80,7 +81,7 @@ test('a transfer that is cut goes on from the same byte', async t => {
 	const image = makeImage({size: 300_000});
 	const a = new FakeSupplier('a', image.bytes, [{cutAt: 150_000, etag: '"x"'}, {etag: '"x"'}]);
 
-	t.deepEqual(await rig.fetch(image, [a]), image.bytes);
+	sameBytes(t, await rig.fetch(image, [a]), image.bytes);
 	t.deepEqual(a.opened, [0, 150_000]);
 	t.deepEqual(a.ifRange, [undefined, '"x"']);
 });
@@ -91,7 +92,7 @@ test('a transfer that is cut goes on at another source that has the same file', 
 	const a = new FakeSupplier('a', image.bytes, [{cutAt: 150_000}]);
 	const b = new FakeSupplier('b', image.bytes);
 
-	t.deepEqual(await rig.fetch(image, [a, b]), image.bytes);
+	sameBytes(t, await rig.fetch(image, [a, b]), image.bytes);
 	t.deepEqual([a.opened, b.opened], [[0], [150_000]]);
 });
 
@@ -100,7 +101,7 @@ test('a supplier that ignores the range is passed over up to where we are', asyn
 	const image = makeImage({size: 300_000});
 	const a = new FakeSupplier('a', image.bytes, [{cutAt: 150_000}, {ignoreRange: true}]);
 
-	t.deepEqual(await rig.fetch(image, [a]), image.bytes);
+	sameBytes(t, await rig.fetch(image, [a]), image.bytes);
 });
 
 test('a supplier that never gets further is given up after its tries', async t => {
@@ -118,7 +119,7 @@ test('a supplier that never gets further is given up after its tries', async t =
 	await rig.idle();
 	// What came in stays, and the next request has only the rest fetched.
 	const b = new FakeSupplier('b', image.bytes);
-	t.deepEqual(await rig.fetch(image, [b]), image.bytes);
+	sameBytes(t, await rig.fetch(image, [b]), image.bytes);
 	t.deepEqual(b.opened, [150_000]);
 });
 
@@ -133,11 +134,11 @@ test('nobody gets a wrong file whole, nothing of it is kept but in quarantine, a
 	t.is(rig.store.stat(sha1Of(image)), undefined);
 	const [kept] = await rig.store.quarantined.list();
 	t.is(kept?.size, 300_000);
-	t.deepEqual(await readFile(rig.layout.quarantined(kept?.name ?? '')), wrong);
+	sameBytes(t, await readFile(rig.layout.quarantined(kept?.name ?? '')), wrong);
 	t.false(rig.store.hasPartial(sha1Of(image)), 'nor does an empty beginning stay');
 	t.deepEqual(await readdir(rig.layout.partials), []);
 
-	t.deepEqual(await rig.fetch(image, [liar]), image.bytes);
+	sameBytes(t, await rig.fetch(image, [liar]), image.bytes);
 	t.deepEqual(liar.opened, [0, 0]);
 });
 
@@ -151,7 +152,7 @@ test('after a lie the next supplier begins from zero, and readers who had wrong 
 	const tail = rig.fetch(image, [liar, honest], {start: 299_000});
 
 	await t.throwsAsync(early, {instanceOf: IntegrityError});
-	t.deepEqual(await tail, image.bytes.subarray(299_000));
+	sameBytes(t, await tail, image.bytes.subarray(299_000));
 	t.deepEqual(honest.opened, [0]);
 	await rig.idle();
 	t.is(rig.store.stat(sha1Of(image))?.source, 'honest');
@@ -184,7 +185,7 @@ test('what a restart finds on the disk is verified with the rest, and fetched ag
 	t.deepEqual(a.opened, [100_000, 0]);
 	t.deepEqual(a.marks, []);
 	t.is(await rig.host.metric('imgmirror_verification_failures_total', {source: '(disk)'}), 1);
-	t.deepEqual(await readFile(rig.layout.blob(sha1Of(image))), image.bytes);
+	sameBytes(t, await readFile(rig.layout.blob(sha1Of(image))), image.bytes);
 });
 
 test('a partial that is longer than the file begins again', async t => {
@@ -192,7 +193,7 @@ test('a partial that is longer than the file begins again', async t => {
 	const image = makeImage({size: 100_000});
 	await writeFile(rig.layout.partial(image.sha1), Buffer.alloc(200_000));
 	const a = new FakeSupplier('a', image.bytes);
-	t.deepEqual(await rig.fetch(image, [a]), image.bytes);
+	sameBytes(t, await rig.fetch(image, [a]), image.bytes);
 	t.deepEqual(a.opened, [0]);
 });
 
@@ -201,7 +202,7 @@ test('a partial that was whole when the mirror died costs no request', async t =
 	const image = makeImage({size: 100_000});
 	await writeFile(rig.layout.partial(image.sha1), image.bytes);
 	const a = new FakeSupplier('a', image.bytes);
-	t.deepEqual(await rig.fetch(image, [a]), image.bytes);
+	sameBytes(t, await rig.fetch(image, [a]), image.bytes);
 	t.deepEqual(a.opened, []);
 });
 
@@ -210,7 +211,7 @@ test('a supplier with another size is not used', async t => {
 	const image = makeImage({size: 100_000});
 	const a = new FakeSupplier('a', image.bytes, [{size: 99_999}]);
 	const b = new FakeSupplier('b', image.bytes);
-	t.deepEqual(await rig.fetch(image, [a, b]), image.bytes);
+	sameBytes(t, await rig.fetch(image, [a, b]), image.bytes);
 	t.deepEqual([a.opened, b.opened, a.marks.length], [[0], [0], 1]);
 });
 
@@ -226,7 +227,7 @@ test('a file of known length that ends early is tried again', async t => {
 	const rig = await startStore(t);
 	const image = makeImage({size: 100_000});
 	const a = new FakeSupplier('a', image.bytes, [{endAt: 500}]);
-	t.deepEqual(await rig.fetch(image, [a]), image.bytes);
+	sameBytes(t, await rig.fetch(image, [a]), image.bytes);
 	t.deepEqual(a.opened, [0, 500]);
 });
 
@@ -235,7 +236,7 @@ test('a file of unknown length that goes on for ever is cut at its size and judg
 	const image = makeImage({size: 100_000});
 	const longer = Buffer.concat([image.bytes, Buffer.alloc(50_000)]);
 	const a = new FakeSupplier('a', image.bytes, [{size: undefined, bytes: longer}]);
-	t.deepEqual(await rig.fetch(image, [a]), image.bytes);
+	sameBytes(t, await rig.fetch(image, [a]), image.bytes);
 });
 
 test('a supplier that answers from further on than asked is not used', async t => {
@@ -243,7 +244,7 @@ test('a supplier that answers from further on than asked is not used', async t =
 	const image = makeImage({size: 100_000});
 	const a = new FakeSupplier('a', image.bytes, [{leap: 10}]);
 	const b = new FakeSupplier('b', image.bytes);
-	t.deepEqual(await rig.fetch(image, [a, b]), image.bytes);
+	sameBytes(t, await rig.fetch(image, [a, b]), image.bytes);
 	t.deepEqual(b.opened, [0]);
 });
 
@@ -261,7 +262,7 @@ test('a file that changes at its source is left for another source, or begun aga
 	const second = makeImage({size: 300_000});
 	const changed = new FakeSupplier('changed', second.bytes, [...script]);
 	const other = new FakeSupplier('other', second.bytes, [{refuse: new SourceUnavailableError('other', 'refused')}]);
-	t.deepEqual(await rig.fetch(second, [changed, other]), second.bytes);
+	sameBytes(t, await rig.fetch(second, [changed, other]), second.bytes);
 	t.deepEqual(other.opened, [150_000, 150_000]);
 });
 
@@ -283,7 +284,7 @@ test('a source in trouble is asked after the others', async t => {
 	const a = new FakeSupplier('a', image.bytes);
 	a.doubtful = true;
 	const b = new FakeSupplier('b', image.bytes);
-	t.deepEqual(await rig.fetch(image, [a, b]), image.bytes);
+	sameBytes(t, await rig.fetch(image, [a, b]), image.bytes);
 	t.deepEqual([a.opened, b.opened], [[], [0]]);
 });
 
@@ -305,7 +306,7 @@ test('the first reader hanging up stops nothing', async t => {
 	await first.follower.read(Buffer.alloc(1000));
 	first.follower.close();
 	a.release();
-	t.deepEqual(await readAll(second.follower), image.bytes);
+	sameBytes(t, await readAll(second.follower), image.bytes);
 	second.follower.close();
 });
 
@@ -325,7 +326,7 @@ test('a transfer that nobody follows goes on to its end', async t => {
 	follower.close();
 	a.release();
 	await rig.idle();
-	t.deepEqual(await readFile(rig.layout.blob(sha1Of(image))), image.bytes);
+	sameBytes(t, await readFile(rig.layout.blob(sha1Of(image))), image.bytes);
 });
 
 test('a transfer that nobody follows is suspended if too much is left, and taken up again', async t => {
@@ -345,7 +346,7 @@ test('a transfer that nobody follows is suspended if too much is left, and taken
 	follower.close();
 	t.deepEqual(rig.flights.status(), []);
 	// At once, while the old one is still letting go of the file.
-	t.deepEqual(await rig.fetch(image, [a]), image.bytes);
+	sameBytes(t, await rig.fetch(image, [a]), image.bytes);
 	t.is(a.opened.length, 2);
 	t.true((a.opened[1] ?? 0) > 0);
 });
@@ -368,7 +369,7 @@ test('stopping suspends transfers, ends their readers, and leaves what came in f
 
 	const after = await startStore(t, {root});
 	const b = new FakeSupplier('b', image.bytes);
-	t.deepEqual(await after.fetch(image, [b]), image.bytes);
+	sameBytes(t, await after.fetch(image, [b]), image.bytes);
 	t.deepEqual(b.opened, [200_000]);
 });
 
@@ -386,8 +387,8 @@ test('only so many transfers run at once; the others wait for their turn', async
 		[false, true],
 	);
 	a.release();
-	t.deepEqual(await first, one.bytes);
-	t.deepEqual(await second, two.bytes);
+	sameBytes(t, await first, one.bytes);
+	sameBytes(t, await second, two.bytes);
 });
 
 test('without a SHA-1 the MD5 of the manifest is checked, and the SHA-1 is found out', async t => {
@@ -397,7 +398,7 @@ test('without a SHA-1 the MD5 of the manifest is checked, and the SHA-1 is found
 	const a = new FakeSupplier('a', image.bytes, [{bytes: wrong}, {}]);
 	await t.throwsAsync(rig.fetch(image, [a]), {instanceOf: IntegrityError});
 	await rig.idle();
-	t.deepEqual(await rig.fetch(image, [a]), image.bytes);
+	sameBytes(t, await rig.fetch(image, [a]), image.bytes);
 	await rig.idle();
 	t.like(rig.stored[0], {sha1: sha1Of(image), md5: image.md5});
 });
@@ -409,13 +410,13 @@ test('without SHA-1 and MD5 what the source says in Content-MD5 is checked', asy
 	const a = new FakeSupplier('a', image.bytes, [{bytes: wrong, contentMd5: image.contentMd5}, {}]);
 	await t.throwsAsync(rig.fetch(image, [a]), {instanceOf: IntegrityError});
 	await rig.idle();
-	t.deepEqual(await rig.fetch(image, [a]), image.bytes);
+	sameBytes(t, await rig.fetch(image, [a]), image.bytes);
 });
 
 test('an empty range and an empty file end at once', async t => {
 	const rig = await startStore(t);
 	const image = makeImage({size: 0, bytes: Buffer.alloc(0)});
-	t.deepEqual(await rig.fetch(image, [new FakeSupplier('a', image.bytes)]), Buffer.alloc(0));
+	sameBytes(t, await rig.fetch(image, [new FakeSupplier('a', image.bytes)]), Buffer.alloc(0));
 	await rig.idle();
 	t.is(rig.store.stat(sha1Of(image))?.size, 0);
 });
@@ -425,7 +426,7 @@ test('what one source said of the MD5 is not held against the next', async t => 
 	const image = makeImage({size: 10_000, claimedSha1: undefined});
 	const liar = new FakeSupplier('liar', image.bytes, [{contentMd5: makeImage({size: 10}).contentMd5}]);
 	const honest = new FakeSupplier('honest', image.bytes);
-	t.deepEqual(await rig.fetch(image, [liar, honest]), image.bytes);
+	sameBytes(t, await rig.fetch(image, [liar, honest]), image.bytes);
 	t.deepEqual([liar.marks.length, honest.marks.length], [1, 0]);
 });
 
@@ -433,7 +434,7 @@ test('a Content-MD5 that is none is passed over', async t => {
 	const rig = await startStore(t);
 	const image = makeImage({size: 10_000, claimedSha1: undefined});
 	const a = new FakeSupplier('a', image.bytes, [{contentMd5: image.md5}]);
-	t.deepEqual(await rig.fetch(image, [a]), image.bytes);
+	sameBytes(t, await rig.fetch(image, [a]), image.bytes);
 });
 
 test('a source that has a file no more under one image may have it under another', async t => {
@@ -441,7 +442,7 @@ test('a source that has a file no more under one image may have it under another
 	const image = makeImage({size: 10_000});
 	const gone = new FakeSupplier('a', image.bytes, [absent]);
 	const there = Object.assign(new FakeSupplier('a', image.bytes), {offer: 'twin'});
-	t.deepEqual(await rig.fetch(image, [gone, there]), image.bytes);
+	sameBytes(t, await rig.fetch(image, [gone, there]), image.bytes);
 	await rig.idle();
 	const wrong = Object.assign(new FakeSupplier('a', Buffer.alloc(10_000)), {offer: 'twin'});
 	const second = makeImage({size: 10_000});
@@ -460,10 +461,10 @@ test('a file of which only the size is known must not go on behind it', async t 
 	t.deepEqual([rig.store.count, a.marks.length], [0, 1]);
 
 	const exact = new FakeSupplier('exact', image.bytes, [{size: undefined}]);
-	t.deepEqual(await rig.fetch(image, [exact]), image.bytes);
+	sameBytes(t, await rig.fetch(image, [exact]), image.bytes);
 	const cut = makeImage({size: 100_000, claimedSha1: undefined});
 	const step = {size: undefined, bytes: Buffer.concat([cut.bytes, Buffer.alloc(1)]), cutAt: 100_000};
-	t.deepEqual(await rig.fetch(cut, [new FakeSupplier('cut', cut.bytes, [step])]), cut.bytes);
+	sameBytes(t, await rig.fetch(cut, [new FakeSupplier('cut', cut.bytes, [step])]), cut.bytes);
 });
 
 test('of two suspects each is tried alone to its end, and neither is blamed for the other', async t => {

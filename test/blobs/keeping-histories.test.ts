@@ -22,7 +22,7 @@ import {sha1Of} from './start-store.js';
 
 const minute = 60_000;
 const day = 86_400_000;
-const histories = 1000;
+const histories = 400;
 const diskBytes = 20_000;
 
 /** Chains of three, loners of several sizes, and two images with one file. */

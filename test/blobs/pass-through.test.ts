@@ -11,6 +11,7 @@ import type {Supplier} from '../../src/blobs/supply.js';
 import {FakeSupplier} from '../helpers/fake-supplier.js';
 import {hurriedClock} from '../helpers/hurried-clock.js';
 import {makeImage, type TestImage} from '../helpers/make-image.js';
+import {sameBytes} from '../helpers/same-bytes.js';
 import {testHost} from '../helpers/test-host.js';
 import {readAll, sha1Of, startStore, wantedOf, type StoreRig} from './start-store.js';
 
@@ -74,9 +75,9 @@ test('when the disk fills up in the middle, readers are carried on from upstream
 	const a = new FakeSupplier('a', image.bytes);
 	const all = await Promise.all([rig.get(image, [a]), rig.get(image, [a], 100_000), rig.get(image, [a], 10, 20)]);
 
-	t.deepEqual(all[0], image.bytes);
-	t.deepEqual(all[1], image.bytes.subarray(100_000));
-	t.deepEqual(all[2], image.bytes.subarray(10, 20));
+	sameBytes(t, all[0], image.bytes);
+	sameBytes(t, all[1], image.bytes.subarray(100_000));
+	sameBytes(t, all[2], image.bytes.subarray(10, 20));
 	t.is(rig.store.stat(sha1Of(image)), undefined);
 	t.deepEqual(await readdir(rig.layout.partials), []);
 	t.is(await rig.host.metric('imgmirror_disk_errors_total', {code: 'ENOSPC'}), 1);
@@ -94,7 +95,7 @@ for (const [what, start, end] of [
 		const rig = await startFull(t, 150_000);
 		const image = makeImage({size: 400_000});
 		const a = new FakeSupplier('a', image.bytes);
-		t.deepEqual(await rig.get(image, [a], start, end), image.bytes.subarray(start, end));
+		sameBytes(t, await rig.get(image, [a], start, end), image.bytes.subarray(start, end));
 	});
 }
 
@@ -114,7 +115,7 @@ test('a full disk: a cut transfer goes on elsewhere', async t => {
 	const image = makeImage({size: 400_000});
 	const a = new FakeSupplier('a', image.bytes, [{}, {cutAt: 200_000}]);
 	const b = new FakeSupplier('b', image.bytes);
-	t.deepEqual(await rig.get(image, [a, b]), image.bytes);
+	sameBytes(t, await rig.get(image, [a, b]), image.bytes);
 	t.deepEqual(b.opened, [200_000]);
 });
 
@@ -138,12 +139,12 @@ test('a file for which the disk has no room is not begun, but passed through', a
 	const image = makeImage({size: 100_000, claimedSize: 100_000});
 	rig.store.freeBytes = async () => 99_999;
 	const a = new FakeSupplier('a', image.bytes);
-	t.deepEqual(await rig.fetch(image, [a]), image.bytes);
+	sameBytes(t, await rig.fetch(image, [a]), image.bytes);
 	t.deepEqual(await readdir(rig.layout.partials), []);
 	t.deepEqual(a.opened, [0]);
 	rig.store.freeBytes = async () => 100_000;
 	await rig.idle();
-	t.deepEqual(await rig.fetch(image, [a]), image.bytes);
+	sameBytes(t, await rig.fetch(image, [a]), image.bytes);
 	await rig.idle();
 	t.is(rig.store.stat(sha1Of(image))?.size, 100_000);
 });
@@ -156,9 +157,9 @@ test('room is counted over all files on their way', async t => {
 	const b = new FakeSupplier('b', two.bytes);
 	const first = rig.fetch(one, [a]);
 	await a.reached(10_000);
-	t.deepEqual(await rig.fetch(two, [b]), two.bytes);
+	sameBytes(t, await rig.fetch(two, [b]), two.bytes);
 	a.release();
-	t.deepEqual(await first, one.bytes);
+	sameBytes(t, await first, one.bytes);
 	await rig.idle();
 	t.deepEqual(
 		rig.stored.map(info => info.sha1),
@@ -195,9 +196,9 @@ test('a file that does not fit takes no room from others while it is passed on',
 	const reading = rig.get(big, [a]);
 	await a.reached(200_000);
 	rig.store.freeBytes = async () => 100_000;
-	t.deepEqual(await rig.get(small, [new FakeSupplier('b', small.bytes)]), small.bytes);
+	sameBytes(t, await rig.get(small, [new FakeSupplier('b', small.bytes)]), small.bytes);
 	a.release();
-	t.deepEqual(await reading, big.bytes);
+	sameBytes(t, await reading, big.bytes);
 	while (rig.store.count === 0) {
 		await new Promise(resolve => setImmediate(resolve));
 	}
@@ -222,7 +223,7 @@ test('when no other file can be begun in the place of a wrong one, readers are c
 		return partial;
 	};
 	const a = new FakeSupplier('a', image.bytes, [{bytes: wrong}]);
-	t.deepEqual(await rig.fetch(image, [a]), image.bytes);
+	sameBytes(t, await rig.fetch(image, [a]), image.bytes);
 	await rig.idle();
 	t.is(rig.store.count, 0);
 });

@@ -46,7 +46,8 @@ test('what became due while nothing ran is read one after the other; a restart g
 	rig.scrub.start();
 	while (rig.reads.length < 4) {
 		await settle();
-		if (rig.host.clock.pending > 0) {
+		// The fourth may have begun just now: another second, and it would be over.
+		if (rig.reads.length < 4 && rig.host.clock.pending > 0) {
 			await rig.host.clock.advance(Math.min(rig.host.clock.nextInMs ?? 0, 60_000));
 		}
 	}

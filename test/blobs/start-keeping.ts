@@ -152,8 +152,8 @@ export async function startKeeping(
 			await store.keeper.sweep();
 		},
 		async counts() {
-			const {blobs, blobBytes, partials, partialBytes} = await countDisk(layout.root);
-			const {uploadBytes, bareBytes} = await countOthers(layout.root);
+			const {blobs, blobBytes, partials, partialBytes} = countDisk(layout.root);
+			const {uploadBytes, bareBytes} = countOthers(layout.root);
 			const told = {
 				blobs: store.count,
 				blobBytes: store.bytes,

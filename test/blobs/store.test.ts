@@ -8,6 +8,7 @@ import {parseManifest} from '../../src/image/manifest.js';
 import {FakeSupplier} from '../helpers/fake-supplier.js';
 import {ManualClock} from '../helpers/manual-clock.js';
 import {makeImage} from '../helpers/make-image.js';
+import {sameBytes} from '../helpers/same-bytes.js';
 import {tempDir} from '../helpers/temp-dir.js';
 import {testHost} from '../helpers/test-host.js';
 import {sha1Of, startStore} from './start-store.js';
@@ -52,10 +53,10 @@ test('a file that was cut, or that lacks its info, is not served but verified ag
 	t.is(after.store.stat(sha1Of(cut)), undefined);
 	t.is(after.store.stat(sha1Of(bare)), undefined);
 	const again = new FakeSupplier('a', cut.bytes);
-	t.deepEqual(await after.fetch(cut, [again]), cut.bytes);
+	sameBytes(t, await after.fetch(cut, [again]), cut.bytes);
 	t.deepEqual(again.opened, [500]);
 	const needless = new FakeSupplier('a', bare.bytes);
-	t.deepEqual(await after.fetch(bare, [needless]), bare.bytes);
+	sameBytes(t, await after.fetch(bare, [needless]), bare.bytes);
 	t.deepEqual(needless.opened, []);
 });
 
@@ -67,7 +68,7 @@ test('a file that changes its size while the mirror runs is noticed when it is o
 	await truncate(rig.layout.blob(sha1Of(image)), 10);
 	t.is(await rig.store.open(sha1Of(image)), undefined);
 	t.is(rig.store.stat(sha1Of(image)), undefined);
-	t.deepEqual(await rig.fetch(image, [new FakeSupplier('a', image.bytes)]), image.bytes);
+	sameBytes(t, await rig.fetch(image, [new FakeSupplier('a', image.bytes)]), image.bytes);
 });
 
 test('a file that somebody wrote to is verified again, whether the mirror was running or not', async t => {
@@ -93,10 +94,10 @@ test('a file that somebody wrote to is verified again, whether the mirror was ru
 	await before.idle();
 	const needless = new FakeSupplier('a', touched.bytes);
 	t.is(await before.store.open(sha1Of(touched)), undefined);
-	t.deepEqual(await before.fetch(touched, [needless]), touched.bytes);
+	sameBytes(t, await before.fetch(touched, [needless]), touched.bytes);
 	t.deepEqual(needless.opened, []);
 	const healed = await before.store.open(sha1Of(flipped));
-	t.deepEqual(await healed?.readFile(), flipped.bytes);
+	sameBytes(t, await healed?.readFile(), flipped.bytes);
 	await healed?.close();
 	await before.close();
 
@@ -110,7 +111,7 @@ test('a folder for files on their way that somebody removed is made anew', async
 	const rig = await startStore(t);
 	const image = makeImage({size: 1000});
 	await rm(rig.layout.partials, {recursive: true});
-	t.deepEqual(await rig.fetch(image, [new FakeSupplier('a', image.bytes)]), image.bytes);
+	sameBytes(t, await rig.fetch(image, [new FakeSupplier('a', image.bytes)]), image.bytes);
 	await rig.idle();
 	t.is(rig.store.count, 1);
 });
@@ -300,7 +301,7 @@ test('a file that is right but cannot be put in its place is served, and put the
 	const image = makeImage({size: 100_000});
 	const inTheWay = rig.layout.info(sha1Of(image));
 	await mkdir(path.join(inTheWay, 'folder'), {recursive: true});
-	t.deepEqual(await rig.fetch(image, [new FakeSupplier('a', image.bytes)]), image.bytes);
+	sameBytes(t, await rig.fetch(image, [new FakeSupplier('a', image.bytes)]), image.bytes);
 	await rig.idle();
 	t.is(rig.store.count, 0);
 	t.is(await rig.host.metric('imgmirror_disk_errors_total'), 1);
@@ -309,7 +310,7 @@ test('a file that is right but cannot be put in its place is served, and put the
 
 	await rm(inTheWay, {recursive: true});
 	const b = new FakeSupplier('b', image.bytes);
-	t.deepEqual(await rig.fetch(image, [b]), image.bytes);
+	sameBytes(t, await rig.fetch(image, [b]), image.bytes);
 	await rig.idle();
 	t.deepEqual(b.opened, []);
 	t.is(rig.store.stat(sha1Of(image))?.size, 100_000);

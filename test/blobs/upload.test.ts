@@ -6,6 +6,7 @@ import {IntegrityError, MirrorError, NoSpaceError, RefusedError} from '../../src
 import {parseManifest} from '../../src/image/manifest.js';
 import {FakeSupplier} from '../helpers/fake-supplier.js';
 import {makeImage} from '../helpers/make-image.js';
+import {sameBytes} from '../helpers/same-bytes.js';
 import {tempDir} from '../helpers/temp-dir.js';
 import {bodyOf, contentOf, most, sent, stored} from './sending.js';
 import {sha1Of, startStore} from './start-store.js';
@@ -17,8 +18,8 @@ test('a file that is sent becomes a blob with all its digests, and nothing else 
 	await upload.fill(bodyOf(image.bytes, 10_000));
 	t.is(upload.written, 3_000_000);
 	t.is(upload.size, undefined);
-	t.deepEqual(upload.first(16), image.bytes.subarray(0, 16));
-	t.deepEqual(upload.first(3), image.bytes.subarray(0, 3));
+	sameBytes(t, upload.first(16), image.bytes.subarray(0, 16));
+	sameBytes(t, upload.first(3), image.bytes.subarray(0, 3));
 	const {sha1, sha256, md5} = image;
 	t.deepEqual(await upload.digests(), {sha1, sha256, md5});
 	const info = await rig.store.commitUpload(upload, {source: 'local', storedAtMs: 5000});
@@ -30,7 +31,7 @@ test('a file that is sent becomes a blob with all its digests, and nothing else 
 	// Whoever cleans up behind themselves in any case does no harm.
 	await upload.discard();
 	await upload.close();
-	t.deepEqual(await contentOf(rig.store, info), image.bytes);
+	sameBytes(t, await contentOf(rig.store, info), image.bytes);
 });
 
 test('a file of no bytes, and one of a few, have first bytes and digests too', async t => {
@@ -40,7 +41,7 @@ test('a file of no bytes, and one of a few, have first bytes and digests too', a
 		for (let at = 0; at < image.size; at += 2) {
 			await upload.append([image.bytes.subarray(at, at + 2)]);
 		}
-		t.deepEqual(upload.first(16), image.bytes);
+		sameBytes(t, upload.first(16), image.bytes);
 		const info = await rig.store.commitUpload(upload, {source: 'local', storedAtMs: 0});
 		t.like(info, {sha1: image.sha1, md5: image.md5, size: image.size});
 	}
@@ -84,14 +85,14 @@ test('an upload with a name is gone on with after a restart, and read again', as
 	t.deepEqual((await readdir(after.layout.uploads)).sort(), ['an-upload', 'an-upload.json']);
 	const upload = await after.store.upload({id: 'an-upload', size: undefined, maxBytes: most});
 	t.is(upload.written, 1_700_000);
-	t.deepEqual(upload.first(16), image.bytes.subarray(0, 16));
+	sameBytes(t, upload.first(16), image.bytes.subarray(0, 16));
 	await t.throwsAsync(upload.announce(1_699_999), {instanceOf: RefusedError});
 	await upload.announce(image.size);
 	t.is(upload.size, image.size);
 	await upload.fill(bodyOf(image.bytes.subarray(1_700_000)));
 	const info = await after.store.commitUpload(upload, {source: 'local', storedAtMs: 0});
 	t.like(info, {sha1: image.sha1, sha256: image.sha256, md5: image.md5});
-	t.deepEqual(await contentOf(after.store, info), image.bytes);
+	sameBytes(t, await contentOf(after.store, info), image.bytes);
 });
 
 test('only one may write to an upload, and names lead nowhere else', async t => {
@@ -143,7 +144,7 @@ test('when its sender leaves, all that came is kept, and the reason is told', as
 	const upload = await rig.store.upload({id: 'x', size: 9_000_000, maxBytes: most});
 	t.is(await t.throwsAsync(upload.fill(body())), left);
 	t.is(upload.written, 2_200_000);
-	t.deepEqual(await readFile(upload.file), bytes);
+	sameBytes(t, await readFile(upload.file), bytes);
 });
 
 test('room is counted over all that is on its way, and only while it is', async t => {
@@ -177,7 +178,7 @@ test('room is counted over all that is on its way, and only while it is', async 
 	await third.close();
 	await unknown.discard();
 	held.release();
-	t.deepEqual(await fetching, image.bytes);
+	sameBytes(t, await fetching, image.bytes);
 });
 
 test('two uploads of one content at once are one blob, each with its pin', async t => {
@@ -215,11 +216,11 @@ test('a blob that is not as it was stored is put right by an upload of it', asyn
 	await stored(rig.store, image.bytes);
 	await truncate(rig.layout.blob(sha1Of(image)), 10);
 	const info = await stored(rig.store, image.bytes);
-	t.deepEqual(await contentOf(rig.store, info), image.bytes);
+	sameBytes(t, await contentOf(rig.store, info), image.bytes);
 	t.is(rig.store.count, 1);
 	t.is(rig.store.bytes, 100_000);
 	await rm(rig.layout.blob(sha1Of(image)));
-	t.deepEqual(await contentOf(rig.store, await stored(rig.store, image.bytes)), image.bytes);
+	sameBytes(t, await contentOf(rig.store, await stored(rig.store, image.bytes)), image.bytes);
 });
 
 test('a transfer of a blob that was uploaded meanwhile leaves that in its place', async t => {
@@ -231,7 +232,7 @@ test('a transfer of a blob that was uploaded meanwhile leaves that in its place'
 	const info = await stored(rig.store, image.bytes);
 	const {ino} = await stat(rig.layout.blob(sha1Of(image)));
 	a.release();
-	t.deepEqual(await fetching, image.bytes);
+	sameBytes(t, await fetching, image.bytes);
 	await rig.idle();
 	t.is(rig.store.stat(sha1Of(image)), info);
 	t.is((await stat(rig.layout.blob(sha1Of(image)))).ino, ino);
@@ -317,7 +318,7 @@ test('however a file is cut into chunks and sittings, it is the same file', asyn
 			}
 			const info = await rig.store.commitUpload(upload, {source: 'local', storedAtMs: 0});
 			t.like(info, {sha1: image.sha1, sha256: image.sha256, md5: image.md5, size: image.size});
-			t.deepEqual(await contentOf(rig.store, info), image.bytes);
+			sameBytes(t, await contentOf(rig.store, info), image.bytes);
 			t.deepEqual(await readdir(rig.layout.uploads), []);
 		}),
 		{numRuns: 25},
