@@ -52,7 +52,7 @@ const rooms: Readonly<Record<string, readonly Entry[]>> = {
 
 // Rooms or files. Every package that the program needs stands here.
 const doors: Readonly<Record<string, readonly string[]>> = {
-	undici: ['sources/transport'],
+	undici: ['sources/undici'],
 	keyv: ['catalog/memory'],
 	'@keyv/sqlite': ['catalog/memory'],
 	// Also where an open-file or listing cache needs it.
@@ -74,12 +74,13 @@ const doors: Readonly<Record<string, readonly string[]>> = {
 	'cli-progress': ['cli'],
 	// Where neither Node.js nor the system can decompress it.
 	fzstd: ['airgap'],
+	koffi: ['http/native-send'],
 };
 
 // Pure rooms: what they may have of Node.js.
 const builtins: Readonly<Record<string, readonly string[]>> = {
 	errors: [],
-	image: ['node:crypto', 'node:buffer'],
+	image: ['node:crypto', 'node:buffer', 'node:zlib'],
 };
 
 const readsEnvironment = ['config', 'main'];
@@ -388,9 +389,13 @@ test('the reader of imports sees every kind', t => {
 	t.false(mayImport('blobs', 'sources/source', true));
 });
 
-function* descendants(node: ts.Node): Generator<ts.Node> {
-	for (const child of node.getChildren()) {
-		yield child;
-		yield* descendants(child);
-	}
+/** Without tokens: `getChildren` would make a node of every comma. */
+function descendants(node: ts.Node): readonly ts.Node[] {
+	const found: ts.Node[] = [];
+	const visit = (child: ts.Node): void => {
+		found.push(child);
+		ts.forEachChild(child, visit);
+	};
+	ts.forEachChild(node, visit);
+	return found;
 }

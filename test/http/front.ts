@@ -38,10 +38,12 @@ export const settings = {
 	basePath: '',
 	publicUrl: undefined,
 	mode: 'any' as const,
+	sendfile: 'auto' as const,
 	datasetNames: {cloudName: 'sdc', creatorName: 'sdc'},
 	limits: {
-		headersTimeoutMs: 30_000,
-		keepAliveTimeoutMs: 30_000,
+		// Longer than a machine that has much else to do may keep a test waiting.
+		headersTimeoutMs: 600_000,
+		keepAliveTimeoutMs: 600_000,
 		clientIdleTimeoutMs: 0,
 		maxHeaderBytes: 16_384,
 		uploadIdleTimeoutMs: 60_000,
