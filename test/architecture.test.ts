@@ -59,7 +59,7 @@ const doors: Readonly<Record<string, readonly string[]>> = {
 	'lru-cache': ['catalog/memory', 'catalog/listing', 'blobs/store', 'http'],
 	'p-queue': ['prefetch'],
 	pino: ['host'],
-	'prom-client': ['host'],
+	'prom-client': ['host-prometheus'],
 	fastify: ['http'],
 	semver: ['http', 'prefetch'],
 	croner: ['prefetch'],

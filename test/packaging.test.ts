@@ -316,12 +316,16 @@ test('.ci/run counts what AVA says, and fails when anything did', async t => {
 	await writeFile(join(bin, 'apt-get'), '#!/bin/sh\nexit 100\n');
 	await chmod(join(bin, 'npm'), 0o755);
 	await chmod(join(bin, 'apt-get'), 0o755);
-	const last = async (says: string, status: number): Promise<readonly [string | undefined, number | null]> => {
+	const lines = async (says: string, status: number): Promise<readonly [readonly string[], number | null]> => {
 		const file = join(directory, 'says');
 		await writeFile(file, says);
 		const env = {PATH: [bin, process.env['PATH']].join(delimiter), SAYS: file, STATUS: String(status)};
 		const {stdout, status: exit} = run(join(directory, '.ci/run'), [], {env, cwd: '/'});
-		return [stdout.trimEnd().split('\n').at(-1), exit];
+		return [stdout.trimEnd().split('\n'), exit];
+	};
+	const last = async (...given: Parameters<typeof lines>): Promise<readonly [string | undefined, number | null]> => {
+		const [said, status] = await lines(...given);
+		return [said.at(-1), status];
 	};
 	t.deepEqual(await last('  ✔ a\n  ✔ b\n  ─\n\n  2 tests passed\n  1 test skipped\n', 0), [
 		'2 passed, 0 failed, 1 skipped',
@@ -332,4 +336,17 @@ test('.ci/run counts what AVA says, and fails when anything did', async t => {
 	t.deepEqual(await last('src/x.ts(1,1): error TS1005\n', 2), ['0 passed, 1 failed', 1]);
 	t.deepEqual(await last('  12 tests passed\nERROR: Coverage for lines\n', 1), ['12 passed, 1 failed', 1]);
 	t.deepEqual(await last('', 0), ['0 passed, 1 failed', 1]);
+
+	const told = async (...given: Parameters<typeof lines>): Promise<readonly string[]> => {
+		const [said] = await lines(...given);
+		return said.includes('What failed:') ? said.slice(said.indexOf('What failed:')) : [];
+	};
+	// However much comes after it, the end has what failed.
+	const table = 'src/x.ts | 100 |\n'.repeat(1000);
+	const failure = '  ─\n\n  b\n\n  Value is not `true`:\n\n  ─\n\n  1 test failed\n';
+	const end = await told(`  ✔ a\n  ✘ [fail]: b\n${failure}${table}`, 1);
+	t.true(end.includes('  ✘ [fail]: b') && end.includes('  Value is not `true`:'), end.join('\n'));
+	t.false(end.some(line => line.includes('src/x.ts')));
+	t.true((await told('npm error code ENOSPC\n', 1)).includes('npm error code ENOSPC'), 'also what nobody has foreseen');
+	t.deepEqual(await told('  ✔ a\n  ─\n\n  1 test passed\n', 0), []);
 });

@@ -9,7 +9,6 @@ import {mkdir, writeFile} from 'node:fs/promises';
 import {dirname, join} from 'node:path';
 import {buffer} from 'node:stream/consumers';
 import type {BundleBlob} from '../../src/airgap/bundle-files.js';
-import type {ExecutionContext} from 'ava';
 import {indexText, makeImage as ociImage} from '../../src/airgap/oci.js';
 import {parseManifest} from '../../src/image/manifest.js';
 import type {TestImage} from '../helpers/make-image.js';
@@ -252,12 +251,6 @@ export async function bytesOf(blob: BundleBlob | undefined, start?: number): Pro
 		throw new Error('the bundle has no such blob');
 	}
 	return buffer(blob.read(start));
-}
-
-/** Comparing megabytes member by member takes seconds. */
-export function sameBytes(t: ExecutionContext, got: Buffer, expected: Buffer | undefined, message?: string): void {
-	t.is(got.length, expected?.length ?? -1, message);
-	t.true(expected !== undefined && got.equals(expected), message);
 }
 
 /** Bytes as they may come from a network: in pieces of any size. */

@@ -19,6 +19,7 @@ import {
 } from '../../src/airgap/oci.js';
 import {IntegrityError, InvalidParameterError} from '../../src/errors.js';
 import {isCompression, parseManifest, type Manifest} from '../../src/image/manifest.js';
+import {anyCharacter} from '../helpers/any-character.js';
 
 const uuid = '7b5981c4-1889-11e6-b4c5-3f3bdfc9b88b';
 const baseUuid = '0084dad6-05c1-11e6-bb5c-e3f4b4d2ae92';
@@ -220,7 +221,7 @@ const images = fc
 		uuid: uuids,
 		name: fc.string({unit: 'grapheme'}),
 		version: fc.string(),
-		description: fc.option(fc.string({unit: 'binary'}), {nil: undefined}),
+		description: fc.option(fc.string({unit: anyCharacter}), {nil: undefined}),
 		origin: fc.option(uuids, {nil: undefined}),
 		channels: fc.option(fc.uniqueArray(fc.string({minLength: 1}), {maxLength: 3}), {nil: undefined}),
 		tags: fc.jsonValue({maxDepth: 3}),
@@ -295,7 +296,7 @@ test('every entry of an index is read again, in its order', t => {
 			digest: hex(64).map(text => `sha256:${text}`),
 			size: fc.maxSafeNat(),
 			uuid: uuids,
-			name: fc.string({unit: 'binary'}),
+			name: fc.string({unit: anyCharacter}),
 			version: fc.string(),
 			filesElsewhere: fc.boolean(),
 		}),

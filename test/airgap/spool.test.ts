@@ -5,8 +5,9 @@ import {HeldBlobs} from '../../src/airgap/held-blobs.js';
 import {folderSpool, type Spool} from '../../src/airgap/spool.js';
 import {IntegrityError, NoSpaceError} from '../../src/errors.js';
 import {pseudoRandom} from '../helpers/make-image.js';
+import {sameBytes} from '../helpers/same-bytes.js';
 import {tempDir} from '../helpers/temp-dir.js';
-import {bytesOf, inPieces, sameBytes} from './make-bundle.js';
+import {bytesOf, inPieces} from './make-bundle.js';
 
 test('a spool keeps blobs in a folder of its own, and takes all of it away again', async t => {
 	const folder = join(await tempDir(t), 'not', 'there', 'yet');

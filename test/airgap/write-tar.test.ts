@@ -16,6 +16,7 @@ import {streamTar} from '../../src/airgap/write-stream.js';
 import {checkTar, writeTar} from '../../src/airgap/write-tar.js';
 import {IntegrityError, MirrorError, NoSpaceError} from '../../src/errors.js';
 import {makeImage} from '../helpers/make-image.js';
+import {sameBytes} from '../helpers/same-bytes.js';
 import {tempDir} from '../helpers/temp-dir.js';
 import {makeBundle, type TestBundle} from './make-bundle.js';
 import {Killed, TestDisk, TestFiles, TestWrite, eventsOf, makePlan, planOf, treeOf, type Made} from './write-bench.js';
@@ -79,7 +80,7 @@ test('a tar has every file of the bundle in its order, and is the same each time
 	t.is(write.total, bytes);
 	t.is(write.done, bytes);
 	await t.notThrowsAsync(checkBundle(file, made.bundle));
-	t.deepEqual(await streamed(first()), tar);
+	sameBytes(t, await streamed(first()), tar);
 	t.is(tar.subarray(0, 10).toString(), 'oci-layout');
 });
 
@@ -92,7 +93,7 @@ test('parts are the tar when they are put end to end', async t => {
 		const {paths} = await writeTar(file, new TestWrite(made, {partBytes}));
 		t.is(paths.length, Math.ceil(tar.length / partBytes));
 		t.is(paths[0], `${file}.001`);
-		t.deepEqual(await bytesOf(file), tar);
+		sameBytes(t, await bytesOf(file), tar);
 		for (const [index, path] of paths.entries()) {
 			t.is((await stat(path)).size, index < paths.length - 1 ? partBytes : tar.length - index * partBytes);
 		}
@@ -119,7 +120,7 @@ test('an interrupted run is gone on with, as long as the plan and the parts are 
 		t.is(made.files.served, 8000);
 		t.deepEqual(write.said, []);
 		t.is(write.done, write.total);
-		t.deepEqual(await bytesOf(file), await streamed(first()));
+		sameBytes(t, await bytesOf(file), await streamed(first()));
 	}
 	const file = join(folder, 'anew.tar');
 	const made = first();
@@ -128,7 +129,7 @@ test('an interrupted run is gone on with, as long as the plan and the parts are 
 	const write = new TestWrite(second());
 	await writeTar(file, write);
 	t.deepEqual(write.said, ['what an earlier export began there is of other images, or in other parts: it begins anew']);
-	t.deepEqual(await bytesOf(file), await streamed(second()));
+	sameBytes(t, await bytesOf(file), await streamed(second()));
 	t.deepEqual(
 		(await readdir(folder)).filter(name => name.startsWith('anew')),
 		['anew.tar'],
@@ -260,7 +261,7 @@ test('bytes that have been damaged meanwhile are fetched anew, and what follows 
 	t.not(made.files.asked[1], `${child.uuid} 0`);
 	t.is(made.files.asked.length, 2);
 	t.is(write.done, write.total);
-	t.deepEqual(await readFile(file), tar);
+	sameBytes(t, await readFile(file), tar);
 });
 
 test('what is called so already stays, unless it may be replaced', async t => {
@@ -281,7 +282,7 @@ test('what is called so already stays, unless it may be replaced', async t => {
 	t.deepEqual((await readdir(folder)).sort(), ['x.tar.001', 'x.tar.002', 'x.tar.1', 'x.tar.sha256'].sort());
 	await rm(join(folder, 'x.tar.1'));
 	await rm(join(folder, 'x.tar.sha256'));
-	t.deepEqual(await bytesOf(file), await streamed(first()));
+	sameBytes(t, await bytesOf(file), await streamed(first()));
 	await writeTar(file, new TestWrite(first(), {replace: true}));
 	t.deepEqual(await readdir(folder), ['x.tar']);
 	await t.throwsAsync(writeTar(file, new TestWrite(first())), {message: /x\.tar is there already/});
@@ -314,7 +315,7 @@ test('an export that ended while its files got their names is a tar like any oth
 	await writeFile(`${file}.part.json`, JSON.stringify(journal));
 	await t.throwsAsync(writeTar(file, new TestWrite(first())), {instanceOf: ThereAlreadyError});
 	t.deepEqual(await readdir(folder), ['x.tar']);
-	t.deepEqual(await readFile(file), tar);
+	sameBytes(t, await readFile(file), tar);
 	// Half of them had: nobody can use that, so it may go.
 	await rm(file);
 	await writeFile(`${file}.001`, tar.subarray(0, 9000));
@@ -328,7 +329,7 @@ test('an export that ended while its files got their names is a tar like any oth
 	await writeFile(`${file}.part.json`, JSON.stringify({...journal, etag: first().plan.etag}));
 	await rename(file, join(folder, 'mine.tar'));
 	await writeTar(file, new TestWrite(first()));
-	t.deepEqual(await readFile(file), await readFile(join(folder, 'mine.tar')));
+	sameBytes(t, await readFile(file), await readFile(join(folder, 'mine.tar')));
 });
 
 test('room is looked for before anything is written, and what is there counts', async t => {
@@ -383,7 +384,7 @@ test('a disk that is full ends it with what is there to go on with', async t => 
 	t.true(served > 2000);
 	await writeTar(file, new TestWrite(made));
 	t.true(made.files.served <= 8000 + made.files.pieceBytes);
-	t.deepEqual(await readFile(file), await streamed(first()));
+	sameBytes(t, await readFile(file), await streamed(first()));
 });
 
 test('what is on a disk that took no journal any more is written over, and needs no room twice', async t => {
@@ -410,7 +411,7 @@ test('what is on a disk that took no journal any more is written over, and needs
 		await t.throwsAsync(writeTar(file, again), {instanceOf: LacksRoomError});
 		again.disk.roomIs = {freeBytes: whole.length - there, blockBytes: 512, isFat: false};
 		await writeTar(file, again);
-		t.deepEqual(await bytesOf(file), whole);
+		sameBytes(t, await bytesOf(file), whole);
 		t.false((await readdir(folder)).some(name => name.includes('part')));
 	}
 });

@@ -5,7 +5,19 @@ import {spawnSync} from 'node:child_process';
 import {Transform, type Duplex} from 'node:stream';
 import {ownZstdWays, type ZstdWays} from '../../src/airgap/zstd.js';
 
+// Starting a program costs more than what it does here, and tests ask for the same again and again.
+const made = new WeakMap<Buffer, Map<string, Buffer>>();
+
 export function zstd(bytes: Buffer, ...args: readonly string[]): Buffer {
+	const key = args.join(' ');
+	const known = made.get(bytes) ?? new Map<string, Buffer>();
+	made.set(bytes, known);
+	const result = known.get(key) ?? compressed(bytes, args);
+	known.set(key, result);
+	return result;
+}
+
+function compressed(bytes: Buffer, args: readonly string[]): Buffer {
 	const {stdout, stderr, status} = spawnSync('zstd', ['-c', '-q', ...args], {input: bytes, maxBuffer: 2 ** 30});
 	if (status !== 0) {
 		throw new Error(stderr.toString());

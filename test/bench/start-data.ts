@@ -9,7 +9,6 @@ import {once} from 'node:events';
 import {mkdirSync, writeFileSync} from 'node:fs';
 import {createServer, type Server} from 'node:http';
 import type {AddressInfo} from 'node:net';
-import path from 'node:path';
 import {Layout} from '../../src/blobs/layout.js';
 import {isSha1, isUuid} from '../../src/image/manifest.js';
 import {datasetOf, makeManifests, type TestManifest} from '../helpers/make-image.js';
@@ -84,15 +83,9 @@ export function writeHeldFiles(data: string, {images, held}: {images: number; he
 	});
 }
 
-/** Of a mirror of that server, under each of these protocols. Resolves with the file. */
-export function writeConfig(
-	data: string,
-	upstream: string,
-	types: readonly ('imgapi' | 'dsapi')[] = ['imgapi', 'dsapi'],
-): string {
-	const file = path.join(data, 'config.json');
-	const listTtl = '1h';
-	const sources = types.map(type => ({name: type === 'imgapi' ? 'images' : 'datasets', url: upstream, type, listTtl}));
-	writeFileSync(file, JSON.stringify({listen: ['127.0.0.1:0'], data, sources, log: {level: 'warn'}}));
-	return file;
+export type SourceType = 'imgapi' | 'dsapi';
+
+/** That server under each of these protocols, as a mirror's configuration has it. */
+export function sourcesOf(url: string, types: readonly SourceType[]): readonly object[] {
+	return types.map(type => ({name: type === 'imgapi' ? 'images' : 'datasets', url, type, listTtl: '1h'}));
 }

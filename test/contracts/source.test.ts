@@ -9,6 +9,7 @@ import test, {type ExecutionContext} from 'ava';
 import {NotFoundError, SourceUnavailableError} from '../../src/errors.js';
 import type {Source} from '../../src/sources/source.js';
 import {makeImage, type TestImage} from '../helpers/make-image.js';
+import {sameBytes} from '../helpers/same-bytes.js';
 import {deadUrl, hostileEntries, startUpstream, type Upstream} from '../helpers/start-upstream.js';
 import {ask, makeAddress, manifestOf, openTestSource, readBody, readList, uuidOf} from '../sources/make-source.js';
 
@@ -205,7 +206,7 @@ for (const {name, kind, make} of variants) {
 
 		t.is(body.offset, 0);
 		t.is(body.size, image.size);
-		t.deepEqual(await readBody(body), image.bytes);
+		sameBytes(t, await readBody(body), image.bytes);
 	});
 
 	test(`${name}: opens a file in the middle where ranges are honoured`, async t => {
@@ -216,7 +217,7 @@ for (const {name, kind, make} of variants) {
 
 		t.is(body.offset, 123_456);
 		t.is(body.size, image.size);
-		t.deepEqual(await readBody(body), image.bytes.subarray(123_456));
+		sameBytes(t, await readBody(body), image.bytes.subarray(123_456));
 	});
 
 	test(`${name}: says that it begins at 0 where ranges are ignored`, async t => {
@@ -227,7 +228,7 @@ for (const {name, kind, make} of variants) {
 
 		t.is(body.offset, 0);
 		t.is(body.size, image.size);
-		t.deepEqual(await readBody(body), image.bytes);
+		sameBytes(t, await readBody(body), image.bytes);
 	});
 
 	for (const range of ['shifted', 'mislabelled', 'unlabelled', 'refused'] as const) {
@@ -271,7 +272,7 @@ for (const {name, kind, make} of variants) {
 
 		const body = await source.openFile(manifestOf(image), 0, {offset: 0}, ask());
 		t.is(body.size, image.size);
-		t.deepEqual(await readBody(body), image.bytes);
+		sameBytes(t, await readBody(body), image.bytes);
 	});
 
 	test(`${name}: tells a missing file from a failure`, async t => {

@@ -32,7 +32,7 @@ export interface OpenPage {
 	readonly context: BrowserContext;
 	/** Everything that must not be there, so far. */
 	readonly problems: readonly string[];
-	/** Tasks that kept the page from drawing for longer than 200 ms, since it was last asked; their lengths. */
+	/** Tasks that kept the page from drawing for longer than 500 ms, since it was last asked; their lengths. */
 	readonly longTasks: () => Promise<readonly number[]>;
 }
 
@@ -180,7 +180,7 @@ function collectLongTasks(): void {
 
 function takeLongTasks(): readonly number[] {
 	const {longTasks} = globalThis as unknown as {readonly longTasks: number[]};
-	return longTasks.splice(0).filter(duration => duration > 200);
+	return longTasks.splice(0).filter(duration => duration > 500);
 }
 
 /** In the form in which Node.js writes its own, under the names of the files that were served. */

@@ -2,12 +2,31 @@ import {createHash, randomUUID} from 'node:crypto';
 import {hostname} from 'node:os';
 import test from 'ava';
 import {IntegrityError, MirrorError, NoSpaceError, SourceUnavailableError, StoppingError} from '../../src/errors.js';
-import {makeImage, publisher} from '../helpers/make-image.js';
+import {makeImage, publisher, type TestImage} from '../helpers/make-image.js';
+import {sameBytes} from '../helpers/same-bytes.js';
 import {basicLogin, FakeAccess} from './fake-access.js';
-import {ask, startFront, version} from './front.js';
+import {ask, startFront, version, type StartedFront} from './front.js';
 
 const basic = {authorization: 'Basic dXNlcjpwYXNzd29yZA=='};
 const uuidForm = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
+const ends: (() => unknown)[] = [];
+
+test.after.always(async () => {
+	for (const end of ends) {
+		await end();
+	}
+});
+
+/** One front for all tests that only ask what it refuses: starting one for each takes longer than all they ask. */
+function sharedFront(images: readonly TestImage[] = []): () => Promise<StartedFront> {
+	let started: Promise<StartedFront> | undefined;
+	return () => (started ??= startFront({teardown: end => ends.push(end)}, {images}));
+}
+
+const known = makeImage();
+const empty = sharedFront();
+const knowing = sharedFront([known]);
 
 test('ping is what imgadm and its relatives look for', async t => {
 	const {url} = await startFront(t);
@@ -227,7 +246,7 @@ for (const path of [
 	'/api/datasets',
 ]) {
 	test(`GET ${path.slice(0, 70)} is 404`, async t => {
-		const {url, mirror} = await startFront(t);
+		const {url, mirror} = await empty();
 		const {status, json} = await ask(url, path);
 		t.is(status, 404);
 		t.is((json as {code: string}).code, 'ResourceNotFound');
@@ -237,7 +256,7 @@ for (const path of [
 
 for (const path of ['/images/%zz', '/%', '/images/%ff', '/%c0%ae']) {
 	test(`GET ${path} is 400 BadRequestError`, async t => {
-		const {url} = await startFront(t);
+		const {url} = await empty();
 		const {status, json} = await ask(url, path);
 		t.is(status, 400);
 		t.is((json as {code: string}).code, 'BadRequestError');
@@ -267,9 +286,8 @@ for (const [path, field] of [
 	['/datasets?name=a&name=b', 'name'],
 ] as const) {
 	test(`GET ${path} is 422 and names ${field}`, async t => {
-		const image = makeImage();
-		const {url} = await startFront(t, {images: [image]});
-		const {status, json} = await ask(url, path.replace('UUID', image.uuid));
+		const {url} = await knowing();
+		const {status, json} = await ask(url, path.replace('UUID', known.uuid));
 		t.is(status, 422);
 		const {code, message, errors} = json as {code: string; message: string; errors: {field: string}[]};
 		t.is(code, 'InvalidParameter');
@@ -417,7 +435,7 @@ for (const [path, allow, methods] of [
 	['/', 'GET, HEAD, OPTIONS', ['POST']],
 ] as const) {
 	test(`${path} allows ${allow} and nothing else`, async t => {
-		const {url} = await startFront(t);
+		const {url} = await empty();
 		const at = path.replace('UUID', randomUUID());
 		for (const method of methods) {
 			// 405 wins over a version that nobody serves.
@@ -510,7 +528,7 @@ for (const [name, status, code] of [
 	['Unauthorized', 401, 'UnauthorizedError'],
 ] as const) {
 	test(`GET /ping?error=${name} plays ${code}`, async t => {
-		const {url} = await startFront(t);
+		const {url} = await empty();
 		const answer = await ask(url, `/ping?error=${name}&message=mine`);
 		t.is(answer.status, status);
 		const {code: told, message, errors} = answer.json as {code: string; message: string; errors?: unknown};
@@ -522,7 +540,7 @@ for (const [name, status, code] of [
 
 for (const name of ['constructor', '__proto__', 'toString', 'Error', 'x'.repeat(1000)]) {
 	test(`GET /ping?error=${name.slice(0, 20)} is an unknown error`, async t => {
-		const {url} = await startFront(t);
+		const {url} = await empty();
 		const {status, json} = await ask(url, `/ping?error=${name}`);
 		t.is(status, 422);
 		t.deepEqual((json as {errors: unknown}).errors, [{field: 'error', code: 'Missing'}]);
@@ -607,7 +625,7 @@ test('an icon has its type, its digests, and nothing that would make it a page',
 		mirror.iconType = given;
 		const {status, headers, body} = await ask(url, `/images/${image.uuid}/icon`);
 		t.is(status, 200);
-		t.deepEqual(body, icon);
+		sameBytes(t, body, icon);
 		t.is(headers['content-type'], told);
 		t.is(headers['content-md5'], createHash('md5').update(icon).digest('base64'));
 		t.is(headers.etag, `"${createHash('sha1').update(icon).digest('hex')}"`);

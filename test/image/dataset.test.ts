@@ -4,6 +4,7 @@ import {NotFoundError} from '../../src/errors.js';
 import {datasetPath, datasetText, isListedDataset, manifestFromAny, urnOf} from '../../src/image/dataset.js';
 import {membersOf} from '../../src/image/json-text.js';
 import {fieldsOf, isActive, type Manifest} from '../../src/image/manifest.js';
+import {anyCharacter} from '../helpers/any-character.js';
 import {image, sha1, uuid} from './manifests.js';
 
 const names = {cloudName: 'cloud', creatorName: 'creator'};
@@ -137,7 +138,7 @@ test('further files are numbered, and there are no others', t => {
 
 test('any name gives one safe segment that a URL carries whole', t => {
 	const name = fc.oneof(
-		fc.string({unit: 'binary', maxLength: 400}),
+		fc.string({unit: anyCharacter, maxLength: 400}),
 		fc.constantFrom('é'.repeat(200), '\u{1f600}'.repeat(100)),
 	);
 	fc.assert(
@@ -208,7 +209,7 @@ const anyImage = fc.record(
 		urn: fc.constantFrom('sdc:sdc:a:1', 'odd', undefined),
 		requirements: fc.constantFrom({}, {ssh_key: true}, {networks: [{name: 'net0', description: 'x'}]}),
 		tags: fc.dictionary(fc.string(), fc.jsonValue()),
-		description: fc.string({unit: 'binary'}),
+		description: fc.string({unit: anyCharacter}),
 		files: fc.array(
 			fc.record(
 				{

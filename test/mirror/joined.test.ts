@@ -140,7 +140,7 @@ test('an image without a SHA-1 in its manifest is pinned, counted and evicted by
 	await post(mirror, `/mirror/images/${image.uuid}?action=unpin`);
 	t.deepEqual(await evict(), [{uuid: image.uuid, bytes: 50_000}]);
 	t.like(await rowOf(mirror, image), {here: 'away', pinned: false});
-	const {blobs} = await countDisk(mirror.data);
+	const {blobs} = countDisk(mirror.data);
 	t.is(blobs, 0);
 });
 

@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import test, {type ExecutionContext} from 'ava';
 import {MirrorError} from '../../src/errors.js';
 import type {Manifest, Uuid} from '../../src/image/manifest.js';
+import {anyCharacter} from '../helpers/any-character.js';
 import {tempDir} from '../helpers/temp-dir.js';
 import {
 	basic,
@@ -41,7 +42,7 @@ const verb = fc.oneof(
 	fc.record({do: fc.constant('acl' as const), id: which, account: fc.nat(3)}),
 	fc.record({do: fc.constant('move' as const), id: which, to: which}),
 	fc.record({do: fc.constant('channel' as const), id: which, channel: fc.constantFrom('dev', 'staging', 'release')}),
-	fc.record({do: fc.constant('update' as const), id: which, text: fc.string({unit: 'binary', maxLength: 12})}),
+	fc.record({do: fc.constant('update' as const), id: which, text: fc.string({unit: anyCharacter, maxLength: 12})}),
 );
 type Verb = typeof verb extends fc.Arbitrary<infer T> ? T : never;
 

@@ -7,6 +7,7 @@ import {ClientNamedServers, type ConfiguredSource} from '../../src/sources/remot
 import {hurriedClock} from '../helpers/hurried-clock.js';
 import {testCertificates} from '../helpers/certificates.js';
 import {makeImage} from '../helpers/make-image.js';
+import {sameBytes} from '../helpers/same-bytes.js';
 import {deadUrl, startUpstream, type Upstream} from '../helpers/start-upstream.js';
 import {testHost} from '../helpers/test-host.js';
 import {ask, noProxies, openTestSource, readBody, sourceSettings, uuidOf} from './make-source.js';
@@ -69,8 +70,8 @@ test('a server that a client names is asked for manifests, files and icons', asy
 	const manifest = await source.find(uuidOf(image), ask());
 	t.is(manifest?.uuid, uuidOf(image));
 	if (manifest !== undefined) {
-		t.deepEqual(await readBody(await source.openFile(manifest, 0, {offset: 0}, ask())), image.bytes);
-		t.deepEqual((await source.readIcon(manifest, ask()))?.bytes, image.icon);
+		sameBytes(t, await readBody(await source.openFile(manifest, 0, {offset: 0}, ask())), image.bytes);
+		sameBytes(t, (await source.readIcon(manifest, ask()))?.bytes, image.icon);
 	}
 	t.is(await source.find(uuidOf(makeImage()), ask()), undefined);
 });
@@ -329,7 +330,7 @@ test('a file is had from an https URL', async t => {
 	const body = await named.fetch(`${upstream.url}/pub/image.zfs.gz?signature=abc#top`, ask());
 	t.is(body.size, bytes.length);
 	t.is(body.offset, 0);
-	t.deepEqual(await readBody(body), bytes);
+	sameBytes(t, await readBody(body), bytes);
 	t.true(upstream.requests[0]?.url.includes('?signature=abc'));
 	t.is(upstream.requests[0]?.headers.authorization, undefined);
 	await readBody(await named.fetch(`${upstream.url.replace('://', '://joe:secret@')}/pub/image.zfs.gz`, ask()));

@@ -2,6 +2,7 @@ import {rm} from 'node:fs/promises';
 import path from 'node:path';
 import test from 'ava';
 import {makeImage} from '../helpers/make-image.js';
+import {sameBytes} from '../helpers/same-bytes.js';
 import {startMirror} from '../helpers/start-mirror.js';
 import {hostileEntries, startUpstream} from '../helpers/start-upstream.js';
 
@@ -209,10 +210,10 @@ test('icons come through, and stay when upstream goes', async t => {
 	const upstream = await startUpstream(t, {images: [image]});
 	const mirror = await startMirror(t, {sources: [upstream.url]});
 	const first = await mirror.get(`/images/${image.uuid}/icon`);
-	t.deepEqual(first.body, icon);
+	sameBytes(t, first.body, icon);
 	t.is(first.headers['content-type'], 'image/png');
 	await upstream.stop();
-	t.deepEqual((await mirror.get(`/images/${image.uuid}/icon`)).body, icon);
+	sameBytes(t, (await mirror.get(`/images/${image.uuid}/icon`)).body, icon);
 	const bare = makeImage();
 	await upstream.start();
 	upstream.add(bare);

@@ -64,7 +64,7 @@ async function act<T>(mirror: TestMirror, image: TestImage, action: string): Pro
 /** What the mirror says of its store is what lies on the disk. */
 async function isCounted(t: ExecutionContext, mirror: TestMirror): Promise<void> {
 	const report = await storage(mirror);
-	const disk = await countDisk(mirror.data);
+	const disk = countDisk(mirror.data);
 	t.deepEqual(
 		{blobs: report.files, blobBytes: report.bytes, partials: report.partials, partialBytes: report.partialBytes},
 		disk,

@@ -57,7 +57,7 @@ async function isCounted(t: ExecutionContext, operator: Operator): Promise<Stora
 	const report = await operator.json<StorageReport>('du', '-a');
 	t.deepEqual(
 		{blobs: report.files, blobBytes: report.bytes, partials: report.partials, partialBytes: report.partialBytes},
-		await countDisk(operator.data),
+		countDisk(operator.data),
 	);
 	return report;
 }

@@ -11,6 +11,7 @@ import {Layout} from '../../src/blobs/layout.js';
 import {get, type Answer} from '../helpers/http-client.js';
 import type {Json} from '../helpers/imgadm.js';
 import {pseudoRandom} from '../helpers/make-image.js';
+import {sameBytes} from '../helpers/same-bytes.js';
 import {smallDisk} from '../helpers/small-disk.js';
 import {startMirror} from '../helpers/start-mirror.js';
 import {startProcess, type MirrorProcess} from '../helpers/start-process.js';
@@ -64,11 +65,11 @@ test('kill -9 in the middle of an upload leaves the image as it was, and no litt
 	t.deepEqual(await readdir(new Layout(data).uploads), []);
 	const manifest = (await second.get(`/images/${uuid}`)).json() as Json;
 	t.like(manifest, {state: 'unactivated', files: [{sha1: sha1Of(old), size: old.length, compression: 'gzip'}]});
-	t.deepEqual((await second.get(`/images/${uuid}/file`)).body, old);
+	sameBytes(t, (await second.get(`/images/${uuid}/file`)).body, old);
 	const fresh = gzipSync(pseudoRandom(20_000, 3));
 	t.is((await verbs(second.url)(`/images/${uuid}/file?compression=gzip`, 'PUT', fresh)).status, 200);
 	t.is((await verbs(second.url)(`/images/${uuid}?action=activate`, 'POST')).status, 200);
-	t.deepEqual((await second.get(`/images/${uuid}/file`)).body, fresh);
+	sameBytes(t, (await second.get(`/images/${uuid}/file`)).body, fresh);
 	await second.end('SIGTERM');
 });
 
@@ -141,7 +142,7 @@ async function stateOf(server: MirrorProcess, uuid: string, file: Buffer, t: Exe
 	if ((manifest['files'] as unknown[]).length === 0) {
 		return 'empty';
 	}
-	t.deepEqual((await server.get(`/images/${uuid}/file`)).body, file);
+	sameBytes(t, (await server.get(`/images/${uuid}/file`)).body, file);
 	return String(manifest['state']);
 }
 
@@ -170,11 +171,11 @@ test('an upload for which the disk has no room is refused in words, and what was
 		t.regex((refused.json() as Json)['message'] as string, /disk|room|space/);
 	}
 	t.deepEqual(await readdir(new Layout(data).uploads), []);
-	t.deepEqual((await mirror.get(`/images/${uuid}/file`)).body, old);
+	sameBytes(t, (await mirror.get(`/images/${uuid}/file`)).body, old);
 	const small = gzipSync(pseudoRandom(20_000, 4));
 	t.is((await call(`/images/${uuid}/file?compression=gzip`, 'PUT', small)).status, 200);
 	t.is((await call(`/images/${uuid}?action=activate`, 'POST')).status, 200);
-	t.deepEqual((await mirror.get(`/images/${uuid}/file`)).body, small);
+	sameBytes(t, (await mirror.get(`/images/${uuid}/file`)).body, small);
 	await mirror.stop();
 });
 
