@@ -8,6 +8,7 @@ import {createHash} from 'node:crypto';
 import {Slices} from '../host-slices.js';
 import {prettyJson} from '../image/json-text.js';
 import {manifestEtag, servedText, type Manifest, type Shown} from '../image/manifest.js';
+import {chunkBytes, type SpareChunks} from './spare-chunks.js';
 
 /** A JSON array's bytes. */
 export interface LaidOut {
@@ -17,8 +18,6 @@ export interface LaidOut {
 	readonly etag: string;
 }
 
-/** As many bytes as one write to a socket takes well: fewer cost turns of the event loop. */
-const chunkBytes = 1024 * 1024;
 const separator = ',\n  ';
 const openBracket = '['.charCodeAt(0);
 const comma = ','.charCodeAt(0);
@@ -79,11 +78,10 @@ export interface Known {
 /** As `JSON.stringify(images, null, 2)` would lay them out. */
 export async function layOut(
 	images: readonly Manifest[],
-	shown: Shown,
-	known?: Known,
+	{shown, known, spare}: {readonly shown: Shown; readonly known: Known | undefined; readonly spare: SpareChunks},
 ): Promise<{readonly list: LaidOut; readonly places: () => Places}> {
 	const slices = new Slices();
-	const writer = new Writer(images.length);
+	const writer = new Writer(images.length, spare);
 	const isPlain = !shown.channels && !shown.admin;
 	for (const [at, manifest] of images.entries()) {
 		const place = isPlain || manifest.local === undefined ? known?.placeOf(manifest, at) : undefined;
@@ -108,17 +106,20 @@ class Writer implements Stretches {
 	readonly ends: Uint32Array;
 	readonly digests: Uint32Array;
 	count = 0;
+	readonly #spare: SpareChunks;
 	readonly #chunks: Buffer[] = [];
 	#chunk: Buffer;
 	#used = 0;
 
-	constructor(images: number) {
+	constructor(images: number, spare: SpareChunks) {
+		this.#spare = spare;
 		this.chunkOf = new Uint16Array(images);
 		this.starts = new Uint32Array(images);
 		this.ends = new Uint32Array(images);
 		this.digests = new Uint32Array(images * digestWords);
 		// Many an answer is one image, or none.
-		this.#chunk = Buffer.allocUnsafeSlow(Math.min(chunkBytes, 16 + images * 2048));
+		const few = 16 + images * 2048;
+		this.#chunk = few < chunkBytes / 2 ? Buffer.allocUnsafeSlow(few) : spare.take(0);
 	}
 
 	/** The digest has been written already. */
@@ -169,16 +170,16 @@ class Writer implements Stretches {
 	#makeRoom(bytes: number): void {
 		if (this.#used + bytes > this.#chunk.length) {
 			this.#flush();
-			this.#chunk = Buffer.allocUnsafeSlow(Math.max(chunkBytes, bytes));
+			this.#chunk = this.#spare.take(bytes);
 		}
 	}
 
-	/** What is left over of a chunk would be kept as long as the list is. */
+	/** What is left over of a chunk would be kept as long as the list is: of a short list, that would be much. */
 	#flush(): void {
 		if (this.#used > 0) {
 			const used = this.#chunk.subarray(0, this.#used);
-			const isFull = this.#used > this.#chunk.length * 0.9;
-			this.#chunks.push(isFull ? used : Buffer.concat([used]));
+			const isWorthIt = this.#used > this.#chunk.length * 0.9 || this.#chunks.length >= 3;
+			this.#chunks.push(isWorthIt ? used : Buffer.concat([used]));
 		}
 		this.#used = 0;
 	}

@@ -11,6 +11,7 @@ import type {Manifest, Shown} from '../image/manifest.js';
 import {imageQuerySteps, NameIndex, type ImageQuery} from '../image/query.js';
 import {encodeList, type EncodedList, type ListEncoding} from './encoded-list.js';
 import {layOut, type Known, type LaidOut, type Places} from './list-bytes.js';
+import {chunkBytes, SpareChunks} from './spare-chunks.js';
 
 export type {EncodedList, ListEncoding} from './encoded-list.js';
 
@@ -51,6 +52,7 @@ export class Listings {
 	readonly #kept: LRUCache<string, Kept>;
 	readonly #making = new Map<string, Promise<ListBytes>>();
 	readonly #maxWholeBytes: number;
+	readonly #spare = new SpareChunks();
 	readonly #unstoppable = new AbortController().signal;
 	#version = -1;
 	/** Of this version or one before. */
@@ -114,11 +116,8 @@ export class Listings {
 
 	async #layOutSome(images: readonly Manifest[], places: readonly number[], shown: Shown): Promise<LaidOut> {
 		const found = places.flatMap(place => images[place] ?? []);
-		const {list} = await layOut(
-			found,
-			shown,
-			this.#known(images, (_, at) => places[at]),
-		);
+		const known = this.#known(images, (_, at) => places[at]);
+		const {list} = await layOut(found, {shown, known, spare: this.#spare});
 		return list;
 	}
 
@@ -140,6 +139,9 @@ export class Listings {
 				if (version === this.#version) {
 					this.#layOutWhole(images).catch(() => undefined);
 				}
+				if (images.length * bytesEach > chunkBytes) {
+					this.#spare.refill();
+				}
 			});
 		} else {
 			this.#whole = undefined;
@@ -158,11 +160,8 @@ export class Listings {
 
 	async #layOutAll(images: readonly Manifest[]): Promise<LaidOut> {
 		try {
-			const {list, places} = await layOut(
-				images,
-				plain,
-				this.#known(images, (_, at) => at),
-			);
+			const known = this.#known(images, (_, at) => at);
+			const {list, places} = await layOut(images, {shown: plain, known, spare: this.#spare});
 			if (this.#layingOut?.images === images) {
 				const isKept = list.length <= this.#maxWholeBytes;
 				this.#whole = isKept ? {images, list, places: places(), index: new NameIndex(images)} : undefined;

@@ -20,6 +20,7 @@ import {benchPauses} from './pauses.js';
 import {tableText, type Machine, type Report, type Row} from './rows.js';
 import {Bench} from './servers.js';
 import {benchSlowReader} from './slow-reader.js';
+import {benchStart} from './start.js';
 import {Missing, makeTools, program, type Tools} from './tools.js';
 import {benchUploads} from './uploads.js';
 
@@ -37,6 +38,7 @@ const workloads: Readonly<Record<string, Workload>> = {
 	catalog: benchCatalog,
 	pauses: benchPauses,
 	growth: benchGrowth,
+	start: benchStart,
 	uploads: benchUploads,
 };
 
