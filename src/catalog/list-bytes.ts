@@ -83,7 +83,8 @@ export async function layOut(
 	const slices = new Slices();
 	const writer = new Writer(images.length, spare);
 	const isPlain = !shown.channels && !shown.admin;
-	for (const [at, manifest] of images.entries()) {
+	let at = 0;
+	for (const manifest of images) {
 		const place = isPlain || manifest.local === undefined ? known?.placeOf(manifest, at) : undefined;
 		const bytes = place === undefined ? undefined : known?.places.bytes(place);
 		if (place === undefined || bytes === undefined) {
@@ -92,6 +93,7 @@ export async function layOut(
 			known?.places.copyDigest(place, writer.digests, writer.count);
 			writer.copy(bytes);
 		}
+		at++;
 		if (at % stepLength === 0 && slices.over) {
 			await slices.next();
 		}

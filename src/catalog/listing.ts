@@ -115,7 +115,13 @@ export class Listings {
 	}
 
 	async #layOutSome(images: readonly Manifest[], places: readonly number[], shown: Shown): Promise<LaidOut> {
-		const found = places.flatMap(place => images[place] ?? []);
+		const found: Manifest[] = [];
+		for (const place of places) {
+			const image = images[place];
+			if (image !== undefined) {
+				found.push(image);
+			}
+		}
 		const known = this.#known(images, (_, at) => places[at]);
 		const {list} = await layOut(found, {shown, known, spare: this.#spare});
 		return list;
