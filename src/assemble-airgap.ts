@@ -5,10 +5,9 @@
  */
 import {rm} from 'node:fs/promises';
 import type {AirgapApi, ExportRequest, ImportEvent, ImportOptions, PlanEvent, TarFile} from './airgap/api.js';
-import {Exporter} from './airgap/exporter.js';
-import {Importer} from './airgap/import.js';
+import type {Exporter} from './airgap/exporter.js';
+import type {Importer} from './airgap/import.js';
 import {Keys} from './airgap/keys.js';
-import {folderSpool} from './airgap/spool.js';
 import type {Layout} from './blobs/layout.js';
 import type {DiskStore} from './blobs/store.js';
 import type {SourceSet} from './assemble-sources.js';
@@ -40,8 +39,11 @@ export class Airgap implements AirgapApi {
 	readonly #host: Host;
 	readonly #layout: Layout;
 	readonly #carrying: Carrying;
-	readonly #exporter: Exporter;
-	readonly #importer: Importer;
+	/** Both are much, and most days nobody carries anything: loaded for the first who does. */
+	readonly #loadExporter: () => Promise<Exporter>;
+	readonly #loadImporter: () => Promise<Importer>;
+	#exporter: Promise<Exporter> | undefined;
+	#importer: Promise<Importer> | undefined;
 	#config: Config;
 	#floorBytes: number;
 
@@ -59,15 +61,25 @@ export class Airgap implements AirgapApi {
 			...{host, catalog, store, mirror, ahead, publish: publisher, carried: publisher.carried, files: mirror.files},
 			channelOf: name => sources.channelOf(name),
 		});
-		this.#exporter = new Exporter({
-			...{host, carry: this.#carrying, keys: this.keys},
-			rules: () => this.#config.prefetch.rules,
-			datasetNames: () => this.#config.datasets,
-		});
-		this.#importer = new Importer({
-			...{host, carry: this.#carrying, keys: this.keys},
-			spool: () => folderSpool(layout.spool, this.#floorBytes),
-		});
+		const {keys} = this;
+		this.#loadExporter = async () => {
+			const {Exporter} = await import('./airgap/exporter.js');
+			return new Exporter({
+				...{host, carry: this.#carrying, keys},
+				rules: () => this.#config.prefetch.rules,
+				datasetNames: () => this.#config.datasets,
+			});
+		};
+		this.#loadImporter = async () => {
+			const [{Importer}, {folderSpool}] = await Promise.all([
+				import('./airgap/import.js'),
+				import('./airgap/spool.js'),
+			]);
+			return new Importer({
+				...{host, carry: this.#carrying, keys},
+				spool: () => folderSpool(layout.spool, this.#floorBytes),
+			});
+		};
 	}
 
 	/** What an import that was killed has left is of no use to anybody. */
@@ -82,12 +94,14 @@ export class Airgap implements AirgapApi {
 
 	async *plan(request: ExportRequest, ask: Ask): AsyncGenerator<PlanEvent, void, undefined> {
 		await this.#carrying.ready(ask);
-		yield* this.#exporter.plan(request, ask);
+		const exporter = await this.#exporting();
+		yield* exporter.plan(request, ask);
 	}
 
 	async export(request: ExportRequest, ask: Ask): Promise<TarFile> {
 		await this.#carrying.ready(ask);
-		return this.#exporter.export(request, ask);
+		const exporter = await this.#exporting();
+		return exporter.export(request, ask);
 	}
 
 	async *import(
@@ -97,7 +111,8 @@ export class Airgap implements AirgapApi {
 		ask: Ask,
 	): AsyncGenerator<ImportEvent, void, undefined> {
 		const allowUnsigned = options.allowUnsigned || this.#config.bundles.allowUnsigned;
-		for await (const event of this.#importer.import(body, {...options, allowUnsigned}, by, ask)) {
+		const importer = await (this.#importer ??= this.#loadImporter());
+		for await (const event of importer.import(body, {...options, allowUnsigned}, by, ask)) {
 			if (event.what === 'end' && !options.dryRun) {
 				this.#tell(event, by);
 			}
@@ -105,12 +120,18 @@ export class Airgap implements AirgapApi {
 		}
 	}
 
-	have(): Promise<string> {
-		return this.#exporter.have();
+	async have(): Promise<string> {
+		const exporter = await this.#exporting();
+		return exporter.have();
 	}
 
-	exportForDsapid(uuid: string, ask: Ask): Promise<TarFile> {
-		return this.#exporter.exportForDsapid(uuid, ask);
+	async exportForDsapid(uuid: string, ask: Ask): Promise<TarFile> {
+		const exporter = await this.#exporting();
+		return exporter.exportForDsapid(uuid, ask);
+	}
+
+	#exporting(): Promise<Exporter> {
+		return (this.#exporter ??= this.#loadExporter());
 	}
 
 	#tell({imported, updated, there, failed, bytes}: Extract<ImportEvent, {what: 'end'}>, by: Actor): void {

@@ -58,6 +58,7 @@ export class Housekeeping {
 			() => mirror.updateMetrics(),
 			() => store.quarantined.sweep(),
 			() => store.images.writeMissing(),
+			() => store.writeIndex(),
 			() => publishing.sweep(),
 			() => operating.tidy(),
 		];

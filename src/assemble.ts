@@ -36,6 +36,8 @@ export interface AssembleOptions {
 	readonly host?: Host;
 	/** It runs for a command and is gone after it: nothing is begun that nobody asked for. */
 	readonly briefly?: boolean;
+	/** Called once all that a start reads is read, before anybody is served. */
+	readonly onRead?: () => void;
 }
 
 export interface RunningMirror {
@@ -56,7 +58,8 @@ export async function assemble(config: Config, options: AssembleOptions): Promis
 	const undo: (() => Promise<void> | void)[] = [];
 	try {
 		return await build(config, {
-			...{version: options.version, briefly: options.briefly ?? false},
+			...{version: options.version, briefly: options.briefly ?? false, onRead: options.onRead},
+			countsProcess: options.host === undefined,
 			host,
 			logTail,
 			layout: new Layout(config.data),
@@ -74,7 +77,6 @@ function realHost({log}: Config, stderr: AssembleOptions['stderr'], tail: LogTai
 	const auto = stderr.isTTY === true ? 'text' : 'json';
 	const format = log.format === 'auto' ? auto : log.format;
 	const metrics = new Metrics();
-	metrics.collectProcess();
 	metrics.countEvents(events);
 	return {
 		clock: systemClock,
@@ -90,6 +92,8 @@ async function build(
 	parts: {
 		version: string;
 		briefly: boolean;
+		onRead: (() => void) | undefined;
+		countsProcess: boolean;
 		host: Host;
 		logTail: LogTail;
 		layout: Layout;
@@ -144,6 +148,7 @@ async function build(
 		},
 		held: {
 			list: () => store.images.list(),
+			share: known => store.images.share(known),
 			onDrop: manifest => {
 				void store
 					.dropImage(manifest.uuid)
@@ -176,16 +181,22 @@ async function build(
 	});
 	await airgap.load();
 	const control = await controlListener(config.data);
+	parts.onRead?.();
 	const front = await startHttp({
 		...{mirror, airgap, access, host, version, instanceId, logTail},
 		...{operate: operating.operate, prefetch: operating.prefetch, history: operating.history},
 		page: config.page ? {directory: fileURLToPath(new URL('page/', import.meta.url))} : undefined,
 		listen: [...config.listen, control],
 		...httpSettings(config),
+		sendfile: config.http.sendfile,
 	});
 	undo.push(() => front.stop({drainMs: 0}));
 	const housekeeping = new Housekeeping({host, mirror, store, publishing, operating});
 	housekeeping.start();
+	if (parts.countsProcess) {
+		// Only now: what it takes to count is much, and nobody waits for it.
+		host.metrics.collectProcess();
+	}
 	undo.push(() => housekeeping.stop());
 	return new Running({
 		config,
@@ -336,5 +347,6 @@ function restartNotes(before: Config, after: Config): readonly string[] {
 	check('basePath', before.basePath, after.basePath);
 	check('log.format', before.log.format, after.log.format);
 	check('page', before.page, after.page);
+	check('http.sendfile', before.http.sendfile, after.http.sendfile);
 	return notes;
 }

@@ -1,13 +1,13 @@
 /**
  * What is not about images: the clock, the log and the metrics.
  *
- * `assemble.ts` makes one `Host` for a mirror and hands it to every part; tests bring their own clock. pino and
- * prom-client have their only door here.
+ * `assemble.ts` makes one `Host` for a mirror and hands it to every part; tests bring their own clock. pino has
+ * its only door here.
  */
 import {pino, type DestinationStream, type LevelWithSilent, type Logger as PinoLogger} from 'pino';
-import {Counter, Gauge, Histogram, Registry, collectDefaultMetrics} from 'prom-client';
 import {eventTypes, type Events} from './host-events.js';
 import type {LogTail} from './host-log.js';
+import {Counter, Gauge, Histogram, Registry, collectProcessMetrics} from './host-prometheus.js';
 
 export {LogTail, type LogEntry} from './host-log.js';
 export {Events, eventTypes, type EventAbout, type EventImage, type EventType, type MirrorEvent} from './host-events.js';
@@ -111,6 +111,7 @@ function textField(key: string, value: unknown): string {
 /** Every number that the mirror keeps about itself. One registry each, so two mirrors in a process never meet. */
 export class Metrics {
 	readonly registry = new Registry();
+	#process: Promise<void> | undefined;
 
 	readonly requests = this.#counter('imgmirror_requests_total', 'Requests answered.', ['route', 'method', 'status']);
 	readonly requestSeconds = this.#histogram(
@@ -278,9 +279,15 @@ export class Metrics {
 		});
 	}
 
-	/** Node's own numbers (memory, event loop, garbage collection) beside ours. */
+	/** Node's own numbers (memory, event loop, garbage collection) beside ours, from soon on. */
 	collectProcess(): void {
-		collectDefaultMetrics({register: this.registry});
+		this.#process = collectProcessMetrics(this.registry);
+	}
+
+	/** As Prometheus reads it. */
+	async text(): Promise<string> {
+		await this.#process;
+		return this.registry.metrics();
 	}
 
 	#counter<const T extends string>(name: string, help: string, labelNames: readonly T[]): Counter<T> {

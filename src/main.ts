@@ -10,6 +10,7 @@ import {dirname, join} from 'node:path';
 import {fileURLToPath} from 'node:url';
 import {exitCodes} from './cli/exit-codes.js';
 import {runCli} from './cli/run.js';
+import {startWithSmallHeap} from './main-heap.js';
 
 for (const stream of [process.stdout, process.stderr]) {
 	// `imgmirror help | head -1`, a terminal that went away, a log on a full disk: no reason to stop a mirror.
@@ -22,6 +23,9 @@ for (const stream of [process.stdout, process.stderr]) {
 	});
 }
 
+// The one command that stays, and has clients who wait for it.
+const heap = process.argv[2] === 'serve' ? startWithSmallHeap() : undefined;
+
 process.exitCode = await runCli(process.argv.slice(2), {
 	// Only when asked for: opening it starts to read.
 	get stdin() {
@@ -33,6 +37,7 @@ process.exitCode = await runCli(process.argv.slice(2), {
 	directory: process.cwd(),
 	version: ownVersion(dirname(fileURLToPath(import.meta.url))),
 	process,
+	...(heap === undefined ? {} : {heap}),
 	exit: code => process.exit(code),
 	networkInterfaces,
 });

@@ -18,6 +18,8 @@ export interface AheadApi {
 	readonly sources?: () => readonly string[];
 	/** Offered and active ones, sorted as lists are; another array whenever one of them is another. */
 	images(): readonly AheadImage[];
+	/** Makes what `images` gives, in slices. */
+	prepare?(): Promise<void>;
 	/** Any image that is known, also one that is offered to nobody: as an origin. */
 	image(uuid: Uuid): AheadImage | undefined;
 	/** All its files are here. An image without files always is. */

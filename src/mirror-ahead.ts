@@ -30,20 +30,23 @@ export class Ahead implements AheadApi {
 
 	readonly sources = (): readonly string[] => this.#parts.catalog.status().sources.map(({name}) => name);
 
+	prepare(): Promise<void> {
+		return this.#parts.catalog.prepareOverview();
+	}
+
 	images(): readonly AheadImage[] {
 		const overview = this.#parts.catalog.overview();
 		if (overview !== this.#madeOf) {
 			this.#madeOf = overview;
-			this.#images = overview
-				.filter(({manifest, held, source}) => held === undefined && source !== localName && isActive(manifest))
-				.map(aheadImage);
+			this.#images = overview.filter(
+				({manifest, held, source}) => held === undefined && source !== localName && isActive(manifest),
+			);
 		}
 		return this.#images;
 	}
 
 	image(uuid: Uuid): AheadImage | undefined {
-		const known = this.#parts.catalog.known(uuid);
-		return known === undefined ? undefined : aheadImage(known);
+		return this.#parts.catalog.known(uuid);
 	}
 
 	isHere(uuid: Uuid): boolean {
@@ -103,8 +106,4 @@ export class Ahead implements AheadApi {
 	bytesPerSecond(): number | undefined {
 		return this.#parts.flights.rate();
 	}
-}
-
-function aheadImage({manifest, sources}: KnownImage): AheadImage {
-	return {manifest, sources};
 }

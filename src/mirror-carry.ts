@@ -48,6 +48,7 @@ export class Carrying implements CarryOut, CarryIn {
 	async ready(ask: Ask): Promise<void> {
 		try {
 			await this.#parts.catalog.current(ask);
+			await this.#parts.catalog.prepareOverview();
 		} catch (error) {
 			ask.signal.throwIfAborted();
 			// What is here can go all the same; what is asked for and unknown is told by its name.

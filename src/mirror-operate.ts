@@ -86,6 +86,7 @@ export class Operate implements OperateApi {
 		const verdicts = new Map(
 			isHere ? (await store.keeper.verdictsInSteps()).map(verdict => [verdict.sha1, verdict] as const) : [],
 		);
+		await catalog.prepareOverview();
 		return {
 			...rows.of(known),
 			manifest: JSON.parse(manifest.text) as object,

@@ -59,6 +59,7 @@ export class Rows {
 
 	async #make(): Promise<readonly ImageRow[]> {
 		const {catalog, store, pins, wants} = this.#parts;
+		await catalog.prepareOverview();
 		const overview = catalog.overview();
 		const coming = this.#coming();
 		// What changes while the rows are made is in the next.

@@ -4,10 +4,9 @@
  * The catalog knows which images there are and who has them, the store holds files, flights fetch them; the mirror
  * joins the three. It knows nothing of HTTP and nothing of configuration.
  */
-import type {FileHandle} from 'node:fs/promises';
 import type {Flights} from './blobs/flights.js';
 import type {DiskStore} from './blobs/store.js';
-import type {Catalog} from './catalog/catalog.js';
+import type {Catalog, ListBytes} from './catalog/catalog.js';
 import {NotFoundError, asError} from './errors.js';
 import type {Host} from './host.js';
 import {localName} from './catalog/local-images.js';
@@ -36,11 +35,7 @@ export interface SearchResult {
 }
 
 /** A list as it goes out: a JSON array indented by two spaces. */
-export interface Listing {
-	readonly chunks: readonly Buffer[];
-	readonly length: number;
-	/** Without quotes. */
-	readonly etag: string;
+export interface Listing extends ListBytes {
 	readonly cache: CacheOutcome;
 }
 
@@ -71,8 +66,22 @@ export interface FileReader {
 	 * Throws when the rest will never come or must not be sent: the caller then cuts the connection.
 	 */
 	read(into: Buffer): Promise<number>;
-	/** Where the bytes are a plain file: for sending without copying. */
-	readonly plain: {readonly handle: FileHandle; readonly position: number; readonly length: number} | undefined;
+	/** Resolves once `stretch` has something, or `read` something to say. */
+	ready(): Promise<void>;
+	/**
+	 * What comes next and is in a file already, to be sent without being read; `undefined`: ask `read`. Good for the tick
+	 * in which it was asked for. Throws as `read` does.
+	 */
+	stretch(): Stretch | undefined;
+	/** So much of the stretch is on its way: what comes next is behind it. */
+	skip(bytes: number): void;
+}
+
+/** Some bytes of an open file; at least one. */
+export interface Stretch {
+	readonly fd: number;
+	readonly position: number;
+	readonly length: number;
 }
 
 export interface IconFile {

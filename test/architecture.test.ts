@@ -52,14 +52,14 @@ const rooms: Readonly<Record<string, readonly Entry[]>> = {
 
 // Rooms or files. Every package that the program needs stands here.
 const doors: Readonly<Record<string, readonly string[]>> = {
-	undici: ['sources/transport'],
+	undici: ['sources/undici'],
 	keyv: ['catalog/memory'],
 	'@keyv/sqlite': ['catalog/memory'],
 	// Also where an open-file or listing cache needs it.
 	'lru-cache': ['catalog/memory', 'catalog/listing', 'blobs/store', 'http'],
 	'p-queue': ['prefetch'],
 	pino: ['host'],
-	'prom-client': ['host'],
+	'prom-client': ['host-prometheus'],
 	fastify: ['http'],
 	semver: ['http', 'prefetch'],
 	croner: ['prefetch'],
@@ -74,12 +74,13 @@ const doors: Readonly<Record<string, readonly string[]>> = {
 	'cli-progress': ['cli'],
 	// Where neither Node.js nor the system can decompress it.
 	fzstd: ['airgap'],
+	koffi: ['http/native-send'],
 };
 
 // Pure rooms: what they may have of Node.js.
 const builtins: Readonly<Record<string, readonly string[]>> = {
 	errors: [],
-	image: ['node:crypto', 'node:buffer'],
+	image: ['node:crypto', 'node:buffer', 'node:zlib'],
 };
 
 const readsEnvironment = ['config', 'main'];

@@ -39,11 +39,12 @@ const dashboard = JSON.parse(readFileSync(join(folder, 'grafana-dashboard.json')
 const panels = dashboard.panels.filter(({type}) => type !== 'row');
 
 /** Metrics by name, with the labels they may have. */
-const known = knownMetrics();
+const known = await knownMetrics();
 
-function knownMetrics(): ReadonlyMap<string, ReadonlySet<string>> {
+async function knownMetrics(): Promise<ReadonlyMap<string, ReadonlySet<string>>> {
 	const metrics = new Metrics();
 	metrics.collectProcess();
+	await metrics.text();
 	const names = new Map<string, ReadonlySet<string>>();
 	for (const {name, type} of metrics.registry.getMetricsAsArray()) {
 		// Its type does not say so, but every metric has them.

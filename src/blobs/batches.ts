@@ -2,12 +2,16 @@
  * A stream of small chunks as batches: whatever has come in since the last time.
  *
  * While one batch is being written the next gathers, so a slow disk gets few large writes and a fast one is not kept
- * waiting. The stream is paused while enough is at hand.
+ * waiting; what comes in quick succession is gathered for some milliseconds. The stream is paused while enough is at
+ * hand.
  */
 import type {Readable} from 'node:stream';
 import {MirrorError} from '../errors.js';
 
 const enoughBytes = 2_097_152;
+/** Less than this so soon after the last batch waits for more: each batch wakes everybody who follows the file. */
+const fewBytes = 262_144;
+const soonMs = 3;
 /** A chunk costs memory beside its bytes, and a sender may make them as small as it likes. */
 const enoughChunks = 2048;
 
@@ -18,6 +22,9 @@ export class Batches {
 	#ended = false;
 	#failure: Error | undefined;
 	#wake: (() => void) | undefined;
+	/** Of which one that waits wants to be told. */
+	#wantsBytes = 0;
+	#handedOutMs = -Infinity;
 
 	constructor(stream: Readable) {
 		this.#stream = stream;
@@ -30,8 +37,10 @@ export class Batches {
 			this.#bytes += chunk.length;
 			if (this.#bytes >= enoughBytes || this.#chunks.length >= enoughChunks) {
 				stream.pause();
+				this.#wake?.();
+			} else if (this.#bytes >= this.#wantsBytes) {
+				this.#wake?.();
 			}
-			this.#wake?.();
 		});
 		stream.once('end', () => {
 			this.#ended = true;
@@ -53,13 +62,18 @@ export class Batches {
 	/** Resolves with what has come in, `undefined` after the end. What came before a failure is still handed out. */
 	async next(signal: AbortSignal): Promise<Buffer[] | undefined> {
 		signal.throwIfAborted();
-		if (this.#chunks.length === 0 && !this.#ended && this.#failure === undefined) {
-			await this.#more(signal);
+		if (this.#chunks.length === 0 && !this.#isOver) {
+			await this.#more(signal, 1);
+		}
+		const restMs = this.#handedOutMs + soonMs - performance.now();
+		if (restMs > 0 && this.#bytes < fewBytes && this.#chunks.length < enoughChunks && !this.#isOver) {
+			await this.#more(signal, fewBytes, restMs);
 		}
 		if (this.#chunks.length > 0) {
 			const chunks = this.#chunks;
 			this.#chunks = [];
 			this.#bytes = 0;
+			this.#handedOutMs = performance.now();
 			this.#stream.resume();
 			return chunks;
 		}
@@ -73,17 +87,29 @@ export class Batches {
 		this.#stream.destroy();
 	}
 
-	#more(signal: AbortSignal): Promise<void> {
+	/** Nothing more will come. */
+	get #isOver(): boolean {
+		return this.#ended || this.#failure !== undefined;
+	}
+
+	/** Until so many bytes are at hand, enough to pause, or all; no longer than `ms`. */
+	#more(signal: AbortSignal, bytes: number, ms?: number): Promise<void> {
 		return new Promise((resolve, reject) => {
-			const onAbort = (): void => {
+			const done = (): void => {
 				this.#wake = undefined;
+				clearTimeout(timer);
+				signal.removeEventListener('abort', onAbort);
+			};
+			const onAbort = (): void => {
+				done();
 				reject(signal.reason as Error);
 			};
+			this.#wantsBytes = bytes;
 			this.#wake = () => {
-				this.#wake = undefined;
-				signal.removeEventListener('abort', onAbort);
+				done();
 				resolve();
 			};
+			const timer = ms === undefined ? undefined : setTimeout(this.#wake, ms);
 			signal.addEventListener('abort', onAbort, {once: true});
 		});
 	}

@@ -126,6 +126,11 @@ export class BlobFiles {
 		return this.moveAway(sha1, mayGo, file => rm(file, {force: true}));
 	}
 
+	/** Something in this folder of blobs is being changed. */
+	isChanging(folder: string): boolean {
+		return [...this.#changes.names].some(sha1 => sha1.startsWith(folder));
+	}
+
 	stop(): void {
 		this.#md5s.stop();
 	}

@@ -11,7 +11,6 @@ import {IntegrityError, MirrorError, NoSpaceError, asError} from '../errors.js';
 import type {Host} from '../host.js';
 import {Errands, type Errand} from './errands.js';
 import {Follower, NotCaching} from './follower.js';
-import type {Digests} from './hashing.js';
 import type {Meter} from './meter.js';
 import type {PartialBlob, Wanted} from './partial.js';
 import {PassThroughReader} from './pass-through.js';
@@ -26,6 +25,8 @@ import {Watermark} from './watermark.js';
 
 /** Verifications of one file in one download before it gives up: something here is wrong beyond blaming suppliers. */
 const maxVerifications = 8;
+/** Whoever stops the mirror has the second that the digests of so much take. */
+const shortBytes = 1_073_741_824;
 
 /** A file that was verified. */
 export interface RightFile {
@@ -162,6 +163,7 @@ export class Download {
 			end,
 			watermark: this.#watermark,
 			read: (into, length, position) => this.#read(into, length, position),
+			fd: () => this.#fd,
 			passThrough: (from, to) => this.#passThrough(from, to),
 			onClose: () => {
 				this.#left(follower);
@@ -281,7 +283,7 @@ export class Download {
 				await this.#fill(partial, supply);
 				this.#aside.cease();
 				// The digests of a large file that was found on the disk take minutes; whoever stops the mirror has seconds.
-				const digests = await unlessAborted(partial.digests(), this.#abort.signal);
+				const digests = await unlessAborted(partial.deciding(), this.#abort.signal);
 				const problem = wrongness(this.wanted, digests, supply.contentMd5);
 				if (problem === undefined) {
 					// Clients are owed the bytes, not the durability: the tail goes before the disk is done.
@@ -289,7 +291,7 @@ export class Download {
 					this.#right = {sha1: digests.sha1, md5: digests.md5, storedAtMs};
 					this.#watermark.verified();
 					const source = supply.supplier ?? fromDisk;
-					return await this.#commit(partial, digests, {source, storedAtMs, toldMd5: supply.contentMd5});
+					return await this.#commit(partial, {source, storedAtMs, toldMd5: supply.contentMd5});
 				}
 				await this.#wrong(partial, supply, problem, digests);
 				if (attempt === maxVerifications) {
@@ -305,10 +307,16 @@ export class Download {
 	}
 
 	/** `undefined`: the disk refused. The file is right all the same, and stays for the next attempt. */
-	async #commit(partial: PartialBlob, digests: Digests, origin: BlobOrigin): Promise<BlobInfo | undefined> {
+	async #commit(partial: PartialBlob, origin: BlobOrigin): Promise<BlobInfo | undefined> {
+		const {signal} = this.#abort;
+		const isShort = partial.written <= shortBytes;
 		try {
+			const digests = await (isShort ? partial.digests() : unlessAborted(partial.digests(), signal));
 			return await this.#options.store.commit(partial, digests, origin);
 		} catch (error) {
+			if (error === signal.reason) {
+				throw error;
+			}
 			this.#events.notPlaced(error);
 			return undefined;
 		}
@@ -332,6 +340,7 @@ export class Download {
 			} finally {
 				this.#events.moved(partial.written - before);
 			}
+			supply.giveBack(chunks);
 			this.#watermark.advance(partial.written);
 			this.#errands.told(partial.written);
 			this.meter.slowed ||= this.#errands.paced;
@@ -361,6 +370,11 @@ export class Download {
 		const {suppliers, retries} = this.#options;
 		const onDisk = this.#partial === undefined ? undefined : {partial: this.#partial, bytes: this.#partial.written};
 		return new PassThroughReader({wanted: this.wanted, host: this.#host, suppliers, retries, start, end, onDisk});
+	}
+
+	get #fd(): number | undefined {
+		const fd = this.#blob?.fd ?? this.#partial?.fd ?? -1;
+		return fd < 0 ? undefined : fd;
 	}
 
 	async #read(into: Buffer, length: number, position: number): Promise<number> {

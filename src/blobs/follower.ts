@@ -6,17 +6,18 @@
  */
 import {IntegrityError, MirrorError, asError} from '../errors.js';
 import type {PassThroughReader} from './pass-through.js';
-import type {Reader} from './reader.js';
+import type {Reader, Stretch} from './reader.js';
 import type {Watermark} from './watermark.js';
 
 /** Not a failure: followers are to go on by themselves. */
 export class NotCaching extends MirrorError {}
 
 export class Follower implements Reader {
-	readonly plain = undefined;
 	readonly #end: number;
 	readonly #watermark: Watermark;
 	readonly #readFile: (into: Buffer, length: number, position: number) => Promise<number>;
+	/** Of the file as it is now; `undefined`: it is not open. */
+	readonly #fd: () => number | undefined;
 	readonly #newPassThrough: (start: number, end: number) => PassThroughReader;
 	readonly #onClose: () => void;
 	readonly #supplier: () => string | undefined;
@@ -32,6 +33,7 @@ export class Follower implements Reader {
 		end: number;
 		watermark: Watermark;
 		read: (into: Buffer, length: number, position: number) => Promise<number>;
+		fd: () => number | undefined;
 		passThrough: (start: number, end: number) => PassThroughReader;
 		onClose: () => void;
 		supplier: () => string | undefined;
@@ -42,6 +44,7 @@ export class Follower implements Reader {
 		this.#watermark = options.watermark;
 		this.#generation = options.watermark.generation;
 		this.#readFile = options.read;
+		this.#fd = options.fd;
 		this.#newPassThrough = options.passThrough;
 		this.#onClose = options.onClose;
 		this.#supplier = options.supplier;
@@ -100,6 +103,29 @@ export class Follower implements Reader {
 			return bytes;
 		}
 		return 0;
+	}
+
+	async ready(): Promise<void> {
+		if (this.#passThrough === undefined && this.#position < this.#end) {
+			// What it rejects with is for `read` to deal with.
+			await this.#watermark.past(this.#position, this.#abort.signal).catch(() => undefined);
+		}
+	}
+
+	stretch(): Stretch | undefined {
+		// What has failed, is not kept or has not come yet is for `read` to find out, which can wait.
+		if (this.#passThrough !== undefined || this.#watermark.failed || this.#abort.signal.aborted) {
+			return undefined;
+		}
+		this.#checkGeneration();
+		const fd = this.#fd();
+		const length = Math.min(this.#end, this.#watermark.readable) - this.#position;
+		return fd === undefined || length <= 0 ? undefined : {fd, position: this.#position, length};
+	}
+
+	skip(bytes: number): void {
+		this.#position += bytes;
+		this.#sent += bytes;
 	}
 
 	close(): void {

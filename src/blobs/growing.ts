@@ -1,19 +1,21 @@
 /**
  * Files that grow: opening one where it may be there already, and appending to it. Partials and uploads use it.
  */
-import {mkdir, open, type FileHandle} from 'node:fs/promises';
+import {constants, mkdir, open, type FileHandle} from 'node:fs/promises';
 import path from 'node:path';
 import {NoSpaceError, describe} from '../errors.js';
+
+const readWriteOrBegin = constants.O_RDWR | constants.O_CREAT;
 
 /** Opens for reading and writing. What is there stays. */
 export async function openGrowing(file: string): Promise<FileHandle> {
 	try {
-		return await open(file, 'r+').catch((error: unknown) => {
+		return await open(file, readWriteOrBegin).catch((error: unknown) => {
 			if ((error as NodeJS.ErrnoException).code !== 'ENOENT') {
 				throw error;
 			}
 			// Somebody may have cleared away the folder.
-			return mkdir(path.dirname(file), {recursive: true}).then(() => open(file, 'wx+'));
+			return mkdir(path.dirname(file), {recursive: true}).then(() => open(file, readWriteOrBegin));
 		});
 	} catch (error) {
 		throw new NoSpaceError(`${file} cannot be written: ${describe(error)}`, {cause: error});

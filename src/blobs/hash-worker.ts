@@ -2,29 +2,43 @@
  * The thread that hashes files as they grow.
  *
  * Talks to `hashing.ts` only. Each job follows one file: it reads up to where it was told the file is written, and
- * answers with the digests once it was told that the file ends. Jobs take turns, a slice each.
+ * answers with the digests once it was told that the file ends. The most urgent take turns, some slices each.
  */
 import {createHash, type Hash} from 'node:crypto';
 import {closeSync, openSync, readSync} from 'node:fs';
 import {parentPort} from 'node:worker_threads';
-import type {FromWorker, ToWorker} from './hashing.js';
+import {progressAt, type FromWorker, type ToWorker, type Urgency} from './hash-messages.js';
 
 interface Job {
 	readonly id: number;
 	readonly fd: number;
 	readonly hashes: ReadonlyMap<string, Hash>;
-	readonly background: boolean;
+	readonly urgency: Urgency;
 	readonly reports: boolean;
+	readonly progress: BigInt64Array<SharedArrayBuffer>;
 	done: number;
 	upTo: number;
 	ends: boolean;
+	/** When it was told that the file ends. */
+	endedMs: number;
 }
 
-const slice = Buffer.allocUnsafeSlow(1_048_576);
-const slicesPerTurn = 8;
+const slice = Buffer.allocUnsafeSlow(262_144);
+const slicesPerTurn = 32;
+/** What is not urgent must not keep anything waiting that comes up meanwhile. */
+const slicesPerQuietTurn = 8;
+/** As long as urgent work comes at shorter intervals than this, the processors are left to those who bring it. */
+const quietMs = 5;
+/** What is wanted soon waits no longer than this once its file is whole: the transfer has its place until then. */
+const patienceMs = 1000;
+/** Of the time, what is done when idle takes this share: others may be busy who do not tell. */
+const idleShare = 0.25;
+const urgencies: readonly Urgency[] = ['now', 'soon', 'idle'];
 const jobs = new Map<number, Job>();
 const port = parentPort;
 let scheduled = false;
+let lastUrgentMs = 0;
+let resting: NodeJS.Timeout | undefined;
 
 function answer(message: FromWorker): void {
 	port?.postMessage(message);
@@ -40,10 +54,12 @@ function drop(job: Job): void {
 	closeSync(job.fd);
 }
 
-function open({id, file, algorithms, background, reports}: Extract<ToWorker, {what: 'open'}>): void {
+function open({file, algorithms, ...told}: Extract<ToWorker, {what: 'open'}>): void {
+	const {id} = told;
 	try {
 		const hashes = new Map(algorithms.map(name => [name, createHash(name)]));
-		jobs.set(id, {id, fd: openSync(file, 'r'), hashes, background, reports, done: 0, upTo: 0, ends: false});
+		jobs.set(id, {...told, fd: openSync(file, 'r'), hashes, done: 0, upTo: 0, ends: false, endedMs: Infinity});
+		schedule();
 	} catch (error) {
 		fail(id, error);
 	}
@@ -52,7 +68,8 @@ function open({id, file, algorithms, background, reports}: Extract<ToWorker, {wh
 /** Hashes what is there, a turn's worth. */
 function work(job: Job): void {
 	const before = job.done;
-	for (let turn = 0; turn < slicesPerTurn && job.done < job.upTo; turn++) {
+	const slices = job.urgency === 'now' ? slicesPerTurn : slicesPerQuietTurn;
+	for (let turn = 0; turn < slices && job.done < job.upTo; turn++) {
 		const bytes = readSync(job.fd, slice, 0, Math.min(slice.length, job.upTo - job.done), job.done);
 		if (bytes === 0) {
 			throw new Error(`the file ends at ${job.done}, before ${job.upTo}`);
@@ -73,12 +90,31 @@ function work(job: Job): void {
 	}
 }
 
+/** Whether there is something to do. Where there is not, its writer is asked for a message when there is. */
+function isReady(job: Job): boolean {
+	job.upTo = Number(Atomics.load(job.progress, progressAt.written));
+	if (job.done === job.upTo && !job.ends) {
+		Atomics.store(job.progress, progressAt.waits, 1n);
+		// Looked at once more: the writer looks at `waits` after it has written this.
+		job.upTo = Number(Atomics.load(job.progress, progressAt.written));
+	}
+	return job.done < job.upTo || job.ends;
+}
+
 function turn(): void {
 	scheduled = false;
-	const all = [...jobs.values()];
-	// Somebody waits for the others: the background's turn is when they have none.
-	const urgent = all.filter(job => !job.background && (job.done < job.upTo || job.ends));
-	for (const job of urgent.length > 0 ? urgent : all) {
+	const ready = [...jobs.values()].filter(isReady);
+	const nowMs = performance.now();
+	const urgencyOf = ({urgency: own, endedMs}: Job): Urgency =>
+		own === 'soon' && nowMs - endedMs > patienceMs ? 'now' : own;
+	const urgency = urgencies.find(level => ready.some(job => urgencyOf(job) === level));
+	if (urgency === 'now') {
+		lastUrgentMs = nowMs;
+	} else if (ready.length > 0 && nowMs - lastUrgentMs < quietMs) {
+		rest(quietMs);
+		return;
+	}
+	for (const job of ready.filter(one => urgencyOf(one) === urgency)) {
 		try {
 			work(job);
 		} catch (error) {
@@ -86,9 +122,19 @@ function turn(): void {
 			fail(job.id, error);
 		}
 	}
-	if ([...jobs.values()].some(job => job.done < job.upTo || job.ends)) {
+	if (urgency === 'idle') {
+		rest((performance.now() - nowMs) * (1 / idleShare - 1));
+	} else if (ready.length > 0) {
 		schedule();
 	}
+}
+
+/** Unless something comes up. */
+function rest(ms: number): void {
+	resting ??= setTimeout(() => {
+		resting = undefined;
+		schedule();
+	}, ms);
 }
 
 function schedule(): void {
@@ -111,7 +157,9 @@ port?.on('message', (message: ToWorker) => {
 		drop(job);
 		return;
 	}
-	job.upTo = Math.max(job.upTo, message.upTo);
-	job.ends ||= message.ends;
+	if (message.ends && !job.ends) {
+		job.ends = true;
+		job.endedMs = performance.now();
+	}
 	schedule();
 });

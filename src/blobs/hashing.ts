@@ -3,32 +3,21 @@
  *
  * Whoever writes a file tells its `FileHash` how far it has come; a worker thread reads the file behind the writer
  * (from the page cache, mostly), so bytes never cross threads and a resumed file is rehashed by the same means. A second
- * thread does MD5 for those who need all digests at once: it costs as much as the others together.
+ * thread does MD5 for those who need all digests at once: it costs as much as the others together. How far a file has
+ * come stands in memory that both threads see: a thread that has enough to do is sent no messages.
  */
 import {Worker} from 'node:worker_threads';
 import {MirrorError} from '../errors.js';
+import {
+	progressAt,
+	type Algorithm,
+	type Digests,
+	type FromWorker,
+	type ToWorker,
+	type Urgency,
+} from './hash-messages.js';
 
-export type ToWorker =
-	| {
-			readonly what: 'open';
-			readonly id: number;
-			readonly file: string;
-			readonly algorithms: readonly string[];
-			readonly background: boolean;
-			/** Says after each turn how far it has come. */
-			readonly reports: boolean;
-	  }
-	| {readonly what: 'advance'; readonly id: number; readonly upTo: number; readonly ends: boolean}
-	| {readonly what: 'abandon'; readonly id: number};
-
-export type FromWorker =
-	| {readonly id: number; readonly done: number}
-	| {readonly id: number; readonly digests: Readonly<Record<string, string>>}
-	/** `code` and `errno` where it was the system that failed. */
-	| {readonly id: number; readonly error: string; readonly code?: string; readonly errno?: number};
-
-export type Algorithm = 'sha1' | 'sha256' | 'md5';
-export type Digests = Readonly<Partial<Record<Algorithm, string>>>;
+export type {Algorithm, Digests, Urgency} from './hash-messages.js';
 
 interface Pending {
 	readonly worker: Worker;
@@ -38,8 +27,8 @@ interface Pending {
 }
 
 export interface FollowOptions {
-	/** When nobody else waits. */
-	readonly background?: boolean;
+	/** `now` unless given. */
+	readonly urgency?: Urgency;
 	/** On the second thread. */
 	readonly aside?: boolean;
 	/** Told every few megabytes how many bytes have been hashed. */
@@ -69,7 +58,7 @@ class Lane {
 	#worker: Worker | undefined;
 	#lastId = 0;
 
-	follow(file: string, algorithms: readonly Algorithm[], {background = false, onDone}: FollowOptions): FileHash {
+	follow(file: string, algorithms: readonly Algorithm[], {urgency = 'now', onDone}: FollowOptions): FileHash {
 		const id = ++this.#lastId;
 		const worker = this.#running();
 		const onReport = (bytes: number): void => {
@@ -82,10 +71,16 @@ class Lane {
 		this.#holdProcess();
 		// Nobody may be listening yet when the worker fails; whoever asks for the digests is told.
 		digests.catch(() => undefined);
-		this.#send(worker, {what: 'open', id, file, algorithms, background, reports: onDone !== undefined});
+		const progress = new BigInt64Array(new SharedArrayBuffer(16));
+		this.#send(worker, {what: 'open', id, file, algorithms, urgency, reports: onDone !== undefined, progress});
 		const hash = new FileHash({
 			digests,
-			send: (upTo, ends) => this.#send(worker, {what: 'advance', id, upTo, ends}),
+			send: (upTo, ends) => {
+				Atomics.store(progress, progressAt.written, BigInt(upTo));
+				if (Atomics.exchange(progress, progressAt.waits, 0n) === 1n || ends) {
+					this.#send(worker, {what: 'advance', id, ends});
+				}
+			},
 			abandon: () => {
 				const pending = this.#pending.get(id);
 				if (pending !== undefined) {

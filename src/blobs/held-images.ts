@@ -8,8 +8,11 @@ import {readFile, readdir, rm} from 'node:fs/promises';
 import path from 'node:path';
 import {describe} from '../errors.js';
 import type {Host} from '../host.js';
+import {Slices} from '../host-slices.js';
 import {prettyJson} from '../image/json-text.js';
 import {isSha1, isUuid, parseManifest, type Manifest, type Sha1, type Uuid} from '../image/manifest.js';
+import {Packer, UnpackedTexts, isSameText, textDigest} from '../image/packed.js';
+import type {KnownManifest, Shelf} from './blob-index.js';
 import {syncFolder, writeWhole, type Layout} from './layout.js';
 import {Turns} from './turns.js';
 
@@ -26,11 +29,14 @@ export class HeldImages {
 	readonly #host: Host;
 	readonly #images = new Map<string, HeldImage>();
 	/** The images that have a file, by their keys. */
-	readonly #bySha1 = new Map<Sha1, Set<string>>();
+	readonly #bySha1 = new Map<Sha1, string | Set<string>>();
 	readonly #found = new Map<string, Sha1>();
 	/** What is to be on the disk and is not yet, by file: on its way there, or refused by it. */
 	readonly #unwritten = new Map<string, string>();
 	readonly #writes = new Turns();
+	/** Of folders of blobs that are as they were written down. */
+	readonly #untaken = new Map<string, Omit<Shelf, 'blobs'>>();
+	readonly #packer = new Packer(new UnpackedTexts({max: 4}));
 	#generation = 0;
 
 	constructor({layout, host}: {layout: Layout; host: Host}) {
@@ -44,33 +50,79 @@ export class HeldImages {
 	}
 
 	list(): Iterable<HeldImage> {
+		this.#takeAll();
 		return this.#images.values();
 	}
 
 	/** Those that have this file. */
 	with(sha1: Sha1): readonly HeldImage[] {
-		return [...(this.#bySha1.get(sha1) ?? [])].flatMap(key => this.#images.get(key) ?? []);
+		this.#takeFolder(sha1.slice(0, 2), () => undefined);
+		const keys = this.#bySha1.get(sha1) ?? [];
+		return [...(typeof keys === 'string' ? [keys] : keys)].flatMap(key => this.#images.get(key) ?? []);
 	}
 
-	/** Takes in a manifest that lies beside its blob. One that cannot be read is reported and left where it is. */
+	/** Takes in a manifest that lies beside its blob. False: it cannot be read, which is reported, and is left there. */
 	async read(
 		file: string,
 		where: {readonly sha1: Sha1; readonly index: number; readonly source: string},
-	): Promise<void> {
+	): Promise<boolean> {
 		try {
-			const manifest = parseManifest(await readFile(file, 'utf8'));
-			this.#set(keyOf(manifest.uuid, where.index), {manifest, ...where});
+			const manifest = this.#packer.pack(parseManifest(await readFile(file, 'utf8')));
+			this.#set(imageKeyOf(manifest.uuid, where.index), {manifest, ...where});
+			return true;
 		} catch (error) {
 			this.#host.log.warn({file, problem: describe(error)}, 'a manifest beside its file cannot be read');
+			return false;
 		}
+	}
+
+	/** Those of a folder of blobs, once somebody wants to know. */
+	takeLater(folder: string, shelf: Omit<Shelf, 'blobs'>): void {
+		this.#untaken.set(folder, shelf);
+	}
+
+	/** Uses the manifests that somebody else has, where they say the same: nothing is there twice. */
+	async share(known: (uuid: Uuid) => Iterable<Manifest>): Promise<void> {
+		const slices = new Slices();
+		const find: KnownManifest = (uuid, digest) => {
+			for (const manifest of known(uuid)) {
+				if (textDigest(manifest) === digest) {
+					return manifest;
+				}
+			}
+			return undefined;
+		};
+		this.#packer.end();
+		for (const [key, {manifest, source, sha1, index}] of this.#images) {
+			const same = find(manifest.uuid, textDigest(manifest));
+			if (same !== undefined) {
+				this.#images.set(key, {manifest: same, source, sha1, index});
+			}
+			if (slices.over) {
+				await slices.next();
+			}
+		}
+		for (const folder of [...this.#untaken.keys()]) {
+			this.#takeFolder(folder, find);
+			if (slices.over) {
+				await slices.next();
+			}
+		}
+	}
+
+	/** Something of this blob folder is on its way to the disk, or the disk would not take it. */
+	isUnsettled(folder: string): boolean {
+		const files = [...this.#writes.names, ...this.#unwritten.keys()];
+		return files.some(file => path.basename(file).startsWith(folder));
 	}
 
 	/** Keeps the manifest beside the blob, so that it outlives the catalog's memory. False: it was there. */
 	async keep(image: HeldImage): Promise<boolean> {
+		this.#takeAll();
 		const {manifest, sha1, index} = image;
-		const key = keyOf(manifest.uuid, index);
+		const key = imageKeyOf(manifest.uuid, index);
 		const before = this.#images.get(key);
-		if (before?.manifest.text === manifest.text && before.sha1 === sha1) {
+		if (before?.sha1 === sha1 && isSameText(before.manifest, manifest)) {
 			return false;
 		}
 		this.#set(key, image);
@@ -90,6 +142,7 @@ export class HeldImages {
 
 	/** Forgets an image. Resolves with the blobs that no other image has. */
 	async drop(uuid: Uuid): Promise<readonly Sha1[]> {
+		this.#takeAll();
 		const files = [...this.#images.values()].filter(({manifest}) => manifest.uuid === uuid);
 		for (const image of files) {
 			await this.#remove(image);
@@ -99,7 +152,7 @@ export class HeldImages {
 
 	/** The files that some image has. */
 	needed(): ReadonlySet<Sha1> {
-		return new Set(this.#bySha1.keys());
+		return new Set([...this.#bySha1.keys(), ...[...this.#untaken.values()].flatMap(({needed}) => needed)]);
 	}
 
 	/** The blob is gone, and so are the images' claims to be held. */
@@ -146,9 +199,23 @@ export class HeldImages {
 		}
 	}
 
+	#takeAll(): void {
+		for (const folder of [...this.#untaken.keys()]) {
+			this.#takeFolder(folder, () => undefined);
+		}
+	}
+
+	#takeFolder(folder: string, known: KnownManifest): void {
+		const images = this.#untaken.get(folder)?.images(known) ?? [];
+		this.#untaken.delete(folder);
+		for (const image of images) {
+			this.#set(imageKeyOf(image.manifest.uuid, image.index), image);
+		}
+	}
+
 	async #remove(image: HeldImage): Promise<void> {
 		const {manifest, sha1, index} = image;
-		const key = keyOf(manifest.uuid, index);
+		const key = imageKeyOf(manifest.uuid, index);
 		// It may have got another file while the ones before it were removed.
 		if (this.#images.get(key) === image) {
 			this.#forget(key, image);
@@ -162,15 +229,20 @@ export class HeldImages {
 			this.#forget(key, before);
 		}
 		this.#images.set(key, image);
-		this.#bySha1.set(image.sha1, (this.#bySha1.get(image.sha1) ?? new Set()).add(key));
+		// Nearly every file is one image's.
+		const others = this.#bySha1.get(image.sha1);
+		const set = typeof others === 'string' ? new Set([others]) : others;
+		this.#bySha1.set(image.sha1, set === undefined ? key : set.add(key));
 		this.#generation++;
 	}
 
 	#forget(key: string, {sha1}: HeldImage): void {
 		this.#images.delete(key);
-		const others = this.#bySha1.get(sha1);
-		others?.delete(key);
-		if (others?.size === 0) {
+		const keys = this.#bySha1.get(sha1);
+		if (keys instanceof Set) {
+			keys.delete(key);
+		}
+		if (keys === key || (keys instanceof Set && keys.size === 0)) {
 			this.#bySha1.delete(sha1);
 		}
 		this.#generation++;
@@ -208,6 +280,11 @@ export class HeldImages {
 			}
 		});
 	}
+}
+
+/** Nearly every image has one file. */
+function imageKeyOf(uuid: Uuid, index: number): string {
+	return index === 0 ? uuid : keyOf(uuid, index);
 }
 
 function keyOf(uuid: Uuid, index: number): string {

@@ -52,6 +52,11 @@ export class KnownBlobs {
 		return this.#bare.get(sha1);
 	}
 
+	/** Something in this folder is not known to be right. */
+	hasBareIn(folder: string): boolean {
+		return [...this.#bare.keys()].some(sha1 => sha1.startsWith(folder));
+	}
+
 	list(): Iterable<BlobInfo> {
 		return this.#blobs.values();
 	}

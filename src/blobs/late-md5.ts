@@ -62,7 +62,7 @@ export class LateMd5 {
 				continue;
 			}
 			try {
-				const {md5} = await this.#hashing.follow(this.#layout.blob(sha1), ['md5'], {background: true}).digests(size);
+				const {md5} = await this.#hashing.follow(this.#layout.blob(sha1), ['md5'], {urgency: 'idle'}).digests(size);
 				if (md5 !== undefined) {
 					await this.#onMd5(sha1, md5);
 				}

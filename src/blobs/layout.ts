@@ -44,6 +44,8 @@ export class Layout {
 	readonly pins: string;
 	/** When each file was last used, across restarts. */
 	readonly usage: string;
+	/** What lies in each folder of blobs, so that a start need not look at each. */
+	readonly index: string;
 	/** When each file was last read again and found right. */
 	readonly scrub: string;
 	/** What operators held and released, and when each image was first seen. */
@@ -79,6 +81,7 @@ export class Layout {
 		this.keys = path.join(this.root, 'keys');
 		this.pins = path.join(this.root, 'pins.json');
 		this.usage = path.join(this.root, 'usage');
+		this.index = path.join(this.root, 'index');
 		this.scrub = path.join(this.root, 'scrub');
 		this.holds = path.join(this.root, 'holds.json');
 		this.history = path.join(this.root, 'history.json');
@@ -101,6 +104,11 @@ export class Layout {
 
 	info(sha1: Sha1): string {
 		return `${this.blob(sha1)}.info`;
+	}
+
+	/** `name`: the two digits that a folder of blobs is called. */
+	indexOf(name: string): string {
+		return path.join(this.index, name);
 	}
 
 	/** The manifest of an image whose file number `index` is this blob. */

@@ -9,7 +9,7 @@ import {NoSpaceError, describe} from '../errors.js';
 import type {EventImage} from '../host.js';
 import type {Sha1, Uuid} from '../image/manifest.js';
 import {openGrowing, writeAll} from './growing.js';
-import type {Algorithm, Digests, FileHash, Hashing} from './hashing.js';
+import type {Digests, FileHash, Hashing} from './hashing.js';
 
 /** What is known of a file before it is here. */
 export interface Wanted {
@@ -33,7 +33,10 @@ export class PartialBlob {
 	readonly #hashing: Hashing;
 	readonly #onClose: () => void;
 	#handle: FileHandle;
-	#hash: FileHash;
+	/** Of what decides whether the file is right. */
+	#deciding: FileHash;
+	/** Of what is computed besides; `undefined`: nothing. */
+	#besides: FileHash | undefined;
 	#written: number;
 	#closed = false;
 
@@ -51,7 +54,8 @@ export class PartialBlob {
 		this.#handle = options.handle;
 		this.#written = options.written;
 		this.#onClose = options.onClose;
-		this.#hash = this.#beginHash();
+		this.#deciding = this.#decide();
+		this.#besides = this.#addBesides();
 	}
 
 	static async open(options: {
@@ -85,6 +89,11 @@ export class PartialBlob {
 		return this.#written;
 	}
 
+	/** For whoever reads what is written without us; negative once it is closed. */
+	get fd(): number {
+		return this.#handle.fd;
+	}
+
 	/** Appends. What part of it got to the disk counts as written even where this throws NoSpaceError. */
 	async write(chunks: readonly Buffer[]): Promise<void> {
 		try {
@@ -94,7 +103,8 @@ export class PartialBlob {
 		} catch (error) {
 			throw new NoSpaceError(`writing ${this.file} failed: ${describe(error)}`, {cause: error});
 		}
-		this.#hash.advance(this.#written);
+		this.#deciding.advance(this.#written);
+		this.#besides?.advance(this.#written);
 	}
 
 	/** Reads what is written. 0: nothing there. */
@@ -103,36 +113,50 @@ export class PartialBlob {
 		return bytesRead;
 	}
 
-	/** The digests of all that is written. */
-	async digests(): Promise<Digests> {
+	/** Those digests of all that is written that decide whether it is right: nobody shall wait for the others. */
+	async deciding(): Promise<Digests> {
 		try {
-			return await this.#hash.digests(this.#written);
+			return await this.#deciding.digests(this.#written);
 		} catch (error) {
 			if (this.#closed) {
 				throw error;
 			}
 			// The thread may have died hours ago. All the bytes are here, so they are read once more.
-			this.#hash = this.#beginHash();
-			return this.#hash.digests(this.#written);
+			this.#deciding = this.#decide();
+			return this.#deciding.digests(this.#written);
+		}
+	}
+
+	/** All digests of all that is written. */
+	async digests(): Promise<Digests> {
+		const deciding = await this.deciding();
+		try {
+			return {...deciding, ...(await this.#besides?.digests(this.#written))};
+		} catch (error) {
+			if (this.#closed) {
+				throw error;
+			}
+			this.#besides = this.#addBesides();
+			return {...deciding, ...(await this.#besides?.digests(this.#written))};
 		}
 	}
 
 	/** Throws away what is there and begins again. */
 	async restart(): Promise<void> {
-		this.#hash.abandon();
+		this.#abandonHashes();
 		await this.#handle.truncate(0);
 		this.#written = 0;
-		this.#hash = this.#beginHash();
+		this.#beginHashes();
 	}
 
 	/** Begins again in a new file, the old one having been moved away or deleted. */
 	async replace(): Promise<void> {
-		this.#hash.abandon();
+		this.#abandonHashes();
 		const old = this.#handle;
 		// First, so that nobody takes the old bytes for this file's where it cannot be opened.
 		this.#written = 0;
 		this.#handle = await openGrowing(this.file);
-		this.#hash = this.#beginHash();
+		this.#beginHashes();
 		await old.close();
 	}
 
@@ -146,17 +170,32 @@ export class PartialBlob {
 			return;
 		}
 		this.#closed = true;
-		this.#hash.abandon();
+		this.#abandonHashes();
 		this.#onClose();
 		await this.#handle.close();
 	}
 
-	#beginHash(): FileHash {
-		const algorithms: Algorithm[] = ['sha1', 'sha256'];
-		// MD5 costs as much as all the rest; for a large file it waits until nobody does.
-		if (this.wanted.sha1 === undefined || this.wanted.size <= cheapMd5Bytes) {
-			algorithms.push('md5');
+	#abandonHashes(): void {
+		this.#deciding.abandon();
+		this.#besides?.abandon();
+	}
+
+	#beginHashes(): void {
+		this.#deciding = this.#decide();
+		this.#besides = this.#addBesides();
+	}
+
+	/** Where the SHA-1 is not known beforehand, what the source tells may decide. */
+	#decide(): FileHash {
+		return this.#hashing.follow(this.file, this.wanted.sha1 === undefined ? ['sha1', 'sha256', 'md5'] : ['sha1']);
+	}
+
+	#addBesides(): FileHash | undefined {
+		if (this.wanted.sha1 === undefined) {
+			return undefined;
 		}
-		return this.#hashing.follow(this.file, algorithms);
+		// MD5 costs as much as all the rest; for a large file it waits until nobody does.
+		const isCheap = this.wanted.size <= cheapMd5Bytes;
+		return this.#hashing.follow(this.file, isCheap ? ['sha256', 'md5'] : ['sha256'], {urgency: 'soon'});
 	}
 }

@@ -16,8 +16,7 @@ import {heldBackBytes} from './watermark.js';
 
 const diskReadBytes = 262_144;
 
-export class PassThroughReader implements Reader {
-	readonly plain = undefined;
+export class PassThroughReader implements Pick<Reader, 'read' | 'close'> {
 	readonly #wanted: Wanted;
 	readonly #host: Host;
 	readonly #onDisk: {readonly partial: PartialBlob; readonly bytes: number} | undefined;

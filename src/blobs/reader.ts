@@ -10,15 +10,30 @@ export interface Reader {
 	 * Throws when the rest will never come or must not be sent.
 	 */
 	read(into: Buffer): Promise<number>;
-	/** Where the bytes are a plain file: for sending without copying. */
-	readonly plain: {readonly handle: FileHandle; readonly position: number; readonly length: number} | undefined;
+	/** Resolves once `stretch` has something, or `read` something to say. */
+	ready(): Promise<void>;
+	/**
+	 * What comes next and is in a file already, to be sent without being read; `undefined`: ask `read`. Good for the tick
+	 * in which it was asked for. Throws as `read` does.
+	 */
+	stretch(): Stretch | undefined;
+	/** So much of the stretch is on its way: what comes next is behind it. */
+	skip(bytes: number): void;
 	close(): void;
+}
+
+/** Some bytes of an open file; at least one. */
+export interface Stretch {
+	readonly fd: number;
+	readonly position: number;
+	readonly length: number;
 }
 
 export class BlobReader implements Reader {
 	readonly #handle: FileHandle;
 	readonly #end: number;
 	#position: number;
+	#closed = false;
 
 	constructor({handle, start, end}: {handle: FileHandle; start: number; end: number}) {
 		this.#handle = handle;
@@ -26,8 +41,18 @@ export class BlobReader implements Reader {
 		this.#end = end;
 	}
 
-	get plain(): Reader['plain'] {
-		return {handle: this.#handle, position: this.#position, length: this.#end - this.#position};
+	ready(): Promise<void> {
+		return Promise.resolve();
+	}
+
+	stretch(): Stretch | undefined {
+		const {fd} = this.#handle;
+		const length = this.#end - this.#position;
+		return fd < 0 || this.#closed || length <= 0 ? undefined : {fd, position: this.#position, length};
+	}
+
+	skip(bytes: number): void {
+		this.#position += bytes;
 	}
 
 	async read(into: Buffer): Promise<number> {
@@ -44,6 +69,7 @@ export class BlobReader implements Reader {
 	}
 
 	close(): void {
+		this.#closed = true;
 		void this.#handle.close().catch(() => undefined);
 	}
 }

@@ -11,6 +11,7 @@ import {MirrorError} from '../errors.js';
 import type {Host} from '../host.js';
 import {isSha1, type Sha1, type Uuid} from '../image/manifest.js';
 import {BlobFiles} from './blob-files.js';
+import {BlobIndex} from './blob-index.js';
 import type {BlobOrigin, BlobStore, StoreOptions, UploadOrigin} from './blob-store.js';
 import {changedAtOf, type BlobInfo} from './blob-info.js';
 import {spaceOn} from './disk-room.js';
@@ -56,6 +57,7 @@ export class DiskStore implements BlobStore {
 	readonly #room: Room;
 	readonly #uploads: Uploads;
 	readonly #pins = new Pins();
+	readonly #index: BlobIndex;
 
 	constructor(options: StoreOptions) {
 		const {layout, host} = options;
@@ -63,6 +65,7 @@ export class DiskStore implements BlobStore {
 		this.#host = host;
 		this.quarantined = new Quarantine({layout, host, limits: options.quarantine});
 		this.images = new HeldImages(options);
+		this.#index = new BlobIndex(options);
 		this.#blobs = new KnownBlobs(host.metrics);
 		this.#usage = new Usage({layout, host, isHere: sha1 => this.#blobs.get(sha1) !== undefined});
 		this.#readers = new Readers(sha1 => {
@@ -91,13 +94,7 @@ export class DiskStore implements BlobStore {
 		await scanBlobs({
 			layout: this.#layout,
 			log: this.#host.log,
-			onBlob: info => {
-				this.#files.remember(info);
-			},
-			onBare: file => {
-				this.#blobs.setBare(file);
-			},
-			onManifest: (file, where) => this.images.read(file, where),
+			...{index: this.#index, files: this.#files, blobs: this.#blobs, images: this.images},
 		});
 		for (const folder of [this.#layout.published, this.#layout.jobs, this.#layout.uploads]) {
 			await sweepUnfinished(folder);
@@ -379,12 +376,18 @@ export class DiskStore implements BlobStore {
 		await this.keeper.updateMetrics();
 	}
 
+	/** Writes down what is here, so that the next start need not look. */
+	writeIndex(): Promise<void> {
+		return this.#index.write({blobs: this.#blobs, images: this.images, files: this.#files});
+	}
+
 	async close(): Promise<void> {
 		this.#files.stop();
 		await this.keeper.stop();
 		await this.#partials.close();
 		await this.#uploads.close();
 		await this.#usage.close();
+		await this.writeIndex();
 	}
 
 	#makeKeeper({host, keep = noLimits, graceMs: grace = graceMs}: StoreOptions): Keeper {

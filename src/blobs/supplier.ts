@@ -39,4 +39,6 @@ export interface SupplierBody {
 	readonly contentMd5: string | undefined;
 	/** Which of its addresses answers: ETags of different servers cannot be compared. */
 	readonly address?: string | undefined;
+	/** Takes back chunks of `stream` that nobody looks at any more, so that their memory is used again. */
+	readonly giveBack?: ((chunk: Buffer) => void) | undefined;
 }

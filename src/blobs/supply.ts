@@ -48,6 +48,7 @@ export class Supply {
 	#position: number;
 	#current: Current | undefined;
 	#contentMd5: string | undefined;
+	#giveBack: SupplierBody['giveBack'];
 	#restarts = 0;
 
 	constructor(options: {
@@ -98,6 +99,13 @@ export class Supply {
 		}
 		this.close();
 		return undefined;
+	}
+
+	/** Of what `next` gave: nobody looks at it any more. */
+	giveBack(chunks: readonly Buffer[]): void {
+		for (const chunk of this.#giveBack === undefined ? [] : chunks) {
+			this.#giveBack?.(chunk);
+		}
 	}
 
 	/** Begins again at 0. */
@@ -336,6 +344,7 @@ export class Supply {
 			this.#etags.set(offerOf(supplier), body.etag);
 		}
 		this.#contentMd5 = body.contentMd5 ?? this.#contentMd5;
+		this.#giveBack = body.giveBack;
 		this.#current = {supplier, body, batches, signal, surplus: this.#position - body.offset, excess: false};
 		return undefined;
 	}

@@ -6,6 +6,11 @@
 export class Turns {
 	readonly #last = new Map<string, Promise<void>>();
 
+	/** For which somebody is at work. */
+	get names(): Iterable<string> {
+		return this.#last.keys();
+	}
+
 	/** Runs `work` once all that was given for this name before has ended, however it ended. */
 	async take<T>(name: string, work: () => Promise<T>): Promise<T> {
 		const before = this.#last.get(name);

@@ -47,6 +47,11 @@ export class Watermark {
 		return this.#verified || this.#failure !== undefined;
 	}
 
+	/** Nothing of it may be read any more. */
+	get failed(): boolean {
+		return this.#failure !== undefined;
+	}
+
 	/** Resolves with how many bytes may be read once they exceed `offset`; throws once they never will. */
 	past(offset: number, signal?: AbortSignal): Promise<number> {
 		// Look and register in the same tick: an `await` between the two would lose a change that lands in the gap.

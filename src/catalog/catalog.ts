@@ -8,6 +8,7 @@
 import {NotFoundError, SourceUnavailableError, StoppingError, asError, describe} from '../errors.js';
 import type {Host} from '../host.js';
 import type {Manifest, Uuid} from '../image/manifest.js';
+import {isSameText} from '../image/packed.js';
 import {runImageQuery, type ImageQuery} from '../image/query.js';
 import type {Ask} from '../sources/source.js';
 import type {CatalogSource} from './catalog-source.js';
@@ -134,6 +135,7 @@ export class Catalog {
 		for (const list of this.#lists) {
 			await list.load();
 		}
+		await this.#held.share?.(uuid => this.#lists.flatMap(list => list.get(uuid) ?? []));
 		this.#list.changed();
 		await this.settled();
 		for (const list of this.#lists) {
@@ -166,7 +168,6 @@ export class Catalog {
 	 */
 	async current(ask: Ask): Promise<Snapshot> {
 		this.#checkRunning();
-		ask.signal.throwIfAborted();
 		for (const list of this.#lists) {
 			list.touch();
 		}
@@ -196,7 +197,8 @@ export class Catalog {
 	/** The same as bytes ready to send. */
 	async list(query: ImageQuery, ask: Ask): Promise<ListBytes & {readonly cache: Snapshot['cache']}> {
 		const {version, images, cache} = await this.current(ask);
-		const bytes = await untilAborted(this.#listings.get(version, query, images), ask.signal);
+		const kept = this.#listings.kept(version, query);
+		const bytes = kept ?? (await untilAborted(this.#listings.get(version, query, images), ask.signal));
 		return {...bytes, cache};
 	}
 
@@ -208,6 +210,11 @@ export class Catalog {
 	/** Every image in a list or held back from it, in the order of lists. The same array until something is other. */
 	overview(): readonly KnownImage[] {
 		return this.#overview.all();
+	}
+
+	/** Makes what `overview` gives, in slices. */
+	prepareOverview(): Promise<void> {
+		return this.#overview.prepare();
 	}
 
 	/** Every image that is known of any source, hidden ones and those found by uuid included; some more than once. */
@@ -302,12 +309,8 @@ export class Catalog {
 	}
 
 	status(): CatalogStatus {
-		return catalogStatus(
-			this.#lists,
-			this.#list.merged,
-			this.#host.clock.now(),
-			name => this.#offers.heldBackBy(name).length,
-		);
+		const now = this.#host.clock.now();
+		return catalogStatus(this.#lists, this.#list.merged, now, name => this.#offers.heldBackBy(name).length);
 	}
 
 	/** Sets what changes by itself; to be called when somebody looks. */
@@ -323,9 +326,8 @@ export class Catalog {
 			owner: {
 				changed: () => this.#list.changed(),
 				dropped: (list, manifest) => this.#dropped(list, manifest),
-				remembered: (source, list) => {
-					this.#news.remembered(source, list);
-				},
+				remembered: (source, list) => this.#news.remembered(source, list),
+				prepare: source => this.#news.prepare(source),
 				listed: (list, changes, besides) => {
 					const others = this.#lists.filter(other => other !== list && other.known);
 					const isElsewhere = (uuid: Uuid): boolean =>
@@ -339,17 +341,15 @@ export class Catalog {
 					this.#news.refreshed(changes, how);
 				},
 				heldFrom: name => [...this.#held.list()].filter(({source}) => source === name),
-				shared: manifest => {
-					for (const list of this.#lists) {
-						const known = list.get(manifest.uuid);
-						if (known?.text === manifest.text) {
-							return known;
-						}
-					}
-					return manifest;
-				},
+				shared: manifest => this.#shared(manifest),
 			},
 		});
+	}
+
+	/** The same manifest as an object that is in a list already, if there is one. */
+	#shared(manifest: Manifest): Manifest {
+		const known = this.#lists.map(list => list.get(manifest.uuid));
+		return known.find(other => other !== undefined && isSameText(other, manifest)) ?? manifest;
 	}
 
 	async #setSources(sources: readonly CatalogSource[]): Promise<void> {

@@ -20,6 +20,12 @@ interface Seen {
 	readonly times: Map<Uuid, number>;
 	/** Since when an image is known to nobody. */
 	readonly missing: Map<Uuid, number>;
+	/** Reads what was stored into both, step by step; `undefined` once it has. */
+	reading: Generator<undefined, void, undefined> | undefined;
+	/** What a start begins with, to be noted when all is read. */
+	remembered: {readonly uuids: readonly Uuid[]; readonly ms: number} | undefined;
+	/** Of those, how many were not noted before and nobody was told of yet. */
+	added: number;
 	/** Since when the source is in no configuration. */
 	unusedSinceMs: number | undefined;
 	sweptAtMs: number;
@@ -38,14 +44,35 @@ export class FirstSeen {
 
 	/** `undefined`: it was not noted, or it was in the first list ever; either way, seen when it was published. */
 	ms(source: string, uuid: Uuid): number | undefined {
-		const ms = this.#sources.get(source)?.times.get(uuid);
+		const ms = this.#whole(source)?.times.get(uuid);
 		return ms === first ? undefined : ms;
+	}
+
+	/** As `note`, for the list that a start begins with, and only once somebody asks: there was a list before. */
+	remember(source: string, uuids: readonly Uuid[], ms: number): void {
+		const seen = this.#sources.get(source);
+		if (seen?.reading === undefined) {
+			this.note(source, uuids, ms);
+		} else {
+			seen.remembered = {uuids, ms};
+		}
+	}
+
+	/** Reads what was stored of a source, in slices: whoever asks before has it read at once. */
+	async prepare(source: string): Promise<void> {
+		const slices = new Slices();
+		const seen = this.#sources.get(source);
+		while (seen?.reading?.next().done === false) {
+			if (slices.over) {
+				await slices.next();
+			}
+		}
 	}
 
 	/** What was seen before stays as it is. How many were not. `undefined`: when they were published. */
 	note(source: string, uuids: Iterable<Uuid>, ms: number | undefined): number {
-		let seen = this.#sources.get(source);
-		let count = 0;
+		let seen = this.#whole(source);
+		let count = seen?.added ?? 0;
 		for (const uuid of uuids) {
 			// A list without images is no list to begin with.
 			seen ??= this.#begin(source);
@@ -55,12 +82,15 @@ export class FirstSeen {
 			}
 			seen.missing.delete(uuid);
 		}
+		if (seen !== undefined) {
+			seen.added = 0;
+		}
 		return count;
 	}
 
 	/** Forgets what has long been gone; looks once a day. Whether anything is other than before. */
 	sweep(source: string, isThere: (uuid: Uuid) => boolean, now: number): boolean {
-		const seen = this.#sources.get(source);
+		const seen = this.#whole(source);
 		// A clock that was set back must not keep it from looking for years.
 		if (seen === undefined || Math.abs(now - seen.sweptAtMs) < sweepPeriodMs) {
 			return false;
@@ -103,6 +133,7 @@ export class FirstSeen {
 		const slices = new Slices();
 		const sources: (readonly [string, object])[] = [];
 		for (const [name, {times, missing, unusedSinceMs}] of this.#sources) {
+			await this.prepare(name);
 			const content = {
 				seen: await groupsOf(times, slices),
 				missing: await groupsOf(missing, slices),
@@ -114,25 +145,59 @@ export class FirstSeen {
 	}
 
 	/** Takes in what `encode` made; whatever it cannot use is passed over. */
-	async read(value: unknown): Promise<void> {
-		const slices = new Slices();
+	read(value: unknown): void {
 		for (const [name, content] of isObject(value) ? Object.entries(value) : []) {
-			if (!isObject(content)) {
-				continue;
+			if (isObject(content)) {
+				const seen = this.#begin(name);
+				const {unusedSince} = content;
+				seen.unusedSinceMs = typeof unusedSince === 'number' ? unusedSince : undefined;
+				seen.reading = readStored(content, seen);
 			}
-			const seen = this.#begin(name);
-			await readGroups(content['seen'], seen.times, slices);
-			await readGroups(content['missing'], seen.missing, slices);
-			const {unusedSince} = content;
-			seen.unusedSinceMs = typeof unusedSince === 'number' ? unusedSince : undefined;
 		}
 	}
 
+	/** With all that was stored of it. */
+	#whole(source: string): Seen | undefined {
+		const seen = this.#sources.get(source);
+		while (seen?.reading?.next().done === false) {
+			// It reads into `seen`.
+		}
+		return seen;
+	}
+
 	#begin(source: string): Seen {
-		const seen: Seen = {times: new Map(), missing: new Map(), unusedSinceMs: undefined, sweptAtMs: 0};
+		const seen: Seen = {
+			...{times: new Map(), missing: new Map(), reading: undefined, remembered: undefined, added: 0},
+			...{unusedSinceMs: undefined, sweptAtMs: 0},
+		};
 		this.#sources.set(source, seen);
 		return seen;
 	}
+}
+
+function* readStored(
+	{seen: times, missing}: Readonly<Record<string, unknown>>,
+	seen: Seen,
+): Generator<undefined, void, undefined> {
+	const before = new Map<Uuid, number>();
+	yield* readGroups(times, before);
+	yield* readGroups(missing, seen.missing);
+	const {uuids, ms} = seen.remembered ?? {uuids: [], ms: first};
+	// First those of the list, so that no uuid is there twice.
+	for (const uuid of uuids) {
+		const known = before.get(uuid);
+		seen.added += known === undefined ? 1 : 0;
+		seen.times.set(uuid, known ?? ms);
+		before.delete(uuid);
+		seen.missing.delete(uuid);
+		yield;
+	}
+	for (const [uuid, seenMs] of before) {
+		seen.times.set(uuid, seenMs);
+		yield;
+	}
+	seen.remembered = undefined;
+	seen.reading = undefined;
 }
 
 async function groupsOf(times: ReadonlyMap<Uuid, number>, slices: Slices): Promise<readonly Group[]> {
@@ -152,7 +217,7 @@ async function groupsOf(times: ReadonlyMap<Uuid, number>, slices: Slices): Promi
 	return [...groups].map(([ms, digits]) => [ms, Buffer.from(digits.join(''), 'hex').toString('base64')] as const);
 }
 
-async function readGroups(value: unknown, into: Map<Uuid, number>, slices: Slices): Promise<void> {
+function* readGroups(value: unknown, into: Map<Uuid, number>): Generator<undefined, void, undefined> {
 	for (const group of Array.isArray(value) ? (value as unknown[]) : []) {
 		const [ms, text] = Array.isArray(group) ? (group as unknown[]) : [];
 		if (typeof ms !== 'number' || typeof text !== 'string') {
@@ -160,14 +225,12 @@ async function readGroups(value: unknown, into: Map<Uuid, number>, slices: Slice
 		}
 		const bytes = Buffer.from(text, 'base64');
 		for (let at = 0; at + 16 <= bytes.length; at += 16) {
-			const digits = bytes.toString('hex', at, at + 16);
-			const uuid = digits.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');
+			const ends = [at, at + 4, at + 6, at + 8, at + 10, at + 16];
+			const uuid = [0, 1, 2, 3, 4].map(part => bytes.toString('hex', ends[part], ends[part + 1])).join('-');
 			if (isUuid(uuid)) {
 				into.set(uuid, ms);
 			}
-			if (slices.over) {
-				await slices.next();
-			}
+			yield;
 		}
 	}
 }

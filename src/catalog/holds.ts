@@ -89,7 +89,7 @@ export class Holds {
 			return;
 		}
 		this.#state = {held, released};
-		await this.firstSeen.read(content['firstSeen']);
+		this.firstSeen.read(content['firstSeen']);
 	}
 
 	/** Writes what is not written yet. */

@@ -13,6 +13,7 @@ import {describe} from '../errors.js';
 import type {Host} from '../host.js';
 import {isObject} from '../image/json-text.js';
 import type {Uuid} from '../image/manifest.js';
+import {UnpackedTexts} from '../image/packed.js';
 import {isDamage, isInPlace, openDatabase, type DatabaseClass} from './database.js';
 import {FileStore} from './file-store.js';
 import type {Denial, KnownList, LooseImage} from './known.js';
@@ -53,9 +54,11 @@ export class Memory {
 	#backend: Promise<Backend>;
 	#kind: Backend['kind'];
 	#damaged = false;
+	/** Of the manifests that are kept small. */
+	readonly texts = new UnpackedTexts();
 	readonly #lists: StoredLists;
 	readonly #loose: LRUCache<string, LooseEntry>;
-	readonly #denials = new LRUCache<string, Denial>({max: maxDenials});
+	readonly #denials = new LRUCache<string, Denial>(atMost(maxDenials));
 	readonly #keepForMs = new Map<string, number>();
 	/** Keys of loose shards that are to be written. */
 	readonly #dirty = new Map<string, {readonly source: string; readonly shard: string}>();
@@ -68,7 +71,7 @@ export class Memory {
 		this.#backend = Promise.resolve(backend);
 		this.#kind = backend.kind;
 		this.#lists = new StoredLists({
-			host,
+			...{host, texts: this.texts},
 			values: {
 				get: key => this.#get(key),
 				set: (key, value, ttlMs) => this.#set(key, value, ttlMs),
@@ -76,7 +79,7 @@ export class Memory {
 			},
 		});
 		this.#loose = new LRUCache({
-			max: maxLoose,
+			...atMost(maxLoose),
 			dispose: (entry, _key, reason) => {
 				if (reason === 'evict') {
 					this.#writeShard(entry.source, entry.manifest.uuid);
@@ -327,6 +330,11 @@ function importKeyvSqlite(): Promise<unknown> {
 
 function isSqliteModule(module: unknown): module is {readonly KeyvSqlite: DatabaseClass} {
 	return isObject(module) && typeof module['KeyvSqlite'] === 'function';
+}
+
+/** As `max`, for which a cache would make room at once. */
+function atMost(count: number): {readonly maxSize: number; readonly sizeCalculation: () => number} {
+	return {maxSize: count, sizeCalculation: () => 1};
 }
 
 function looseKey(source: string, shard: string): string {

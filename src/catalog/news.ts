@@ -62,7 +62,17 @@ export class News {
 	/** A list of the time before this start. What it has and nobody noted was seen then. */
 	remembered(source: string, {listed, gone, fetchedAt}: KnownList): void {
 		const sinceMs = Math.min(fetchedAt, this.#host.clock.now());
-		this.#noteList(source, [...uuidsOf(listed), ...gone.map(({manifest}) => manifest.uuid)], sinceMs);
+		const uuids = [...uuidsOf(listed), ...gone.map(({manifest}) => manifest.uuid)];
+		if (this.#holds.firstSeen.knows(source)) {
+			this.#holds.firstSeen.remember(source, uuids, sinceMs);
+		} else {
+			this.#noteList(source, uuids, sinceMs);
+		}
+	}
+
+	/** To be called before `listed`: what was noted of a source is read in slices. */
+	prepare(source: string): Promise<void> {
+		return this.#holds.firstSeen.prepare(source);
 	}
 
 	/** It was found by uuid. Before there was a list, that is no beginning: nobody can tell what is new then. */

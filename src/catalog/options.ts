@@ -2,7 +2,7 @@
  * What a catalog is made of, and what it answers with.
  */
 import type {Host} from '../host.js';
-import type {Manifest} from '../image/manifest.js';
+import type {Manifest, Uuid} from '../image/manifest.js';
 import type {CatalogSource} from './catalog-source.js';
 import type {HoldsFile} from './holds.js';
 import type {HeldImage} from './known.js';
@@ -12,6 +12,8 @@ import type {Memory} from './memory.js';
 /** Images whose files we hold on disk: what is left to say when the sources are away and the memory was deleted. */
 export interface HeldImages {
 	list(): Iterable<HeldImage>;
+	/** Uses the manifests of lists instead of its own where they say the same. */
+	share?(known: (uuid: Uuid) => Iterable<Manifest>): Promise<void>;
 	/** The operator wants what vanishes upstream dropped, and this has: its file may go. */
 	onDrop?(manifest: Manifest): void;
 }

@@ -4,12 +4,16 @@
  * Made when somebody looks and kept until something is other; an image of which nothing is other stays the same
  * object, and so does the whole.
  */
+import {Slices, atOnce} from '../host-slices.js';
 import {compareImages, type Manifest, type Uuid} from '../image/manifest.js';
 import type {HeldImage, LooseImage} from './known.js';
 import {localName, type LocalImages} from './local-images.js';
 import type {Merged, MergedImage} from './merge.js';
 import type {HoldReason, Offers} from './offers.js';
 import type {SourceList} from './source-list.js';
+
+/** To make the whole while it changes. */
+const mostAttempts = 3;
 
 export interface KnownImage {
 	readonly manifest: Manifest;
@@ -92,10 +96,26 @@ export class Overview {
 
 	/** In the order of lists, what is held back among the rest. */
 	all(): readonly KnownImage[] {
-		const version = this.#owner.version();
-		if (version === this.#version) {
-			return this.#list;
+		return this.#version === this.#owner.version() ? this.#list : atOnce(this.#make());
+	}
+
+	/** Makes it in slices, so that `all` has it at once. */
+	async prepare(): Promise<void> {
+		const slices = new Slices();
+		// What changes all the while is made at once by whoever asks.
+		for (let attempt = 0; attempt < mostAttempts && this.#version !== this.#owner.version(); attempt++) {
+			const steps = this.#make();
+			while (steps.next().done !== true) {
+				if (slices.over) {
+					await slices.next();
+				}
+			}
 		}
+	}
+
+	/** Yields wherever it may stand still. What it made is kept only if nothing was other meanwhile. */
+	*#make(): Generator<undefined, readonly KnownImage[], undefined> {
+		const version = this.#owner.version();
 		const {images: offered, heldBack} = this.#owner.merged();
 		const waiting = [...heldBack.values()].map(({manifest}) => manifest).sort(compareImages);
 		const before = this.#list;
@@ -103,6 +123,7 @@ export class Overview {
 		let isSame = true;
 		const list: KnownImage[] = [];
 		for (const manifest of interleave(offered, waiting)) {
+			yield;
 			// Both are sorted, and mostly the same: the one of last time is where we are, or a little further.
 			let last = before[at];
 			while (last !== undefined && last.manifest !== manifest && compareImages(last.manifest, manifest) < 0) {
@@ -114,9 +135,11 @@ export class Overview {
 				list.push(known);
 			}
 		}
-		this.#version = version;
-		if (!isSame || list.length !== before.length) {
-			this.#list = list;
+		if (version === this.#owner.version()) {
+			this.#version = version;
+			if (!isSame || list.length !== before.length) {
+				this.#list = list;
+			}
 		}
 		return this.#list;
 	}

@@ -1,11 +1,13 @@
 /**
  * A source's list as the memory stores it: pages of some hundred manifests each, and one record that points at them.
  *
- * The record is written last and says how much there must be, so a list is there whole or not at all. Texts are kept
- * as they are and read with `parseManifest` again; what cannot be read is left out and counted.
+ * The record is written last and says how much there must be, so a list is there whole or not at all. A page is read
+ * without looking at a text; of one that another version wrote, what cannot be read is left out and counted.
  */
 import {isObject} from '../image/json-text.js';
 import {parseManifest, type Manifest} from '../image/manifest.js';
+import {packPage, unpackPage} from '../image/packed-page.js';
+import {Packer, type Shared, type UnpackedTexts} from '../image/packed.js';
 import type {SourceKind} from '../sources/source.js';
 import type {GoneImage, KnownList, LooseImage} from './known.js';
 
@@ -47,16 +49,16 @@ export function readRecord(value: unknown): ListRecord | undefined {
 }
 
 /** The pages in order: what was listed first, then what is gone. */
-export function* pagesOf(list: KnownList): Generator<object, void, undefined> {
+export function* pagesOf(list: KnownList, texts: UnpackedTexts): Generator<object, void, undefined> {
 	for (let at = 0; at < list.listed.length; at += imagesPerPage) {
-		yield {listed: list.listed.slice(at, at + imagesPerPage).map(manifest => manifest.text)};
+		yield {packed: packPage(list.listed.slice(at, at + imagesPerPage), texts)};
 	}
 	for (let at = 0; at < list.gone.length; at += imagesPerPage) {
-		yield {
-			gone: list.gone
-				.slice(at, at + imagesPerPage)
-				.map(({manifest, vanishedAt, hidden}) => ({vanishedAt, hidden, text: manifest.text})),
-		};
+		const gone = list.gone.slice(at, at + imagesPerPage);
+		const manifests = gone.map(({manifest}) => manifest);
+		// One string: keyv looks into every value of what it stores.
+		const marks = JSON.stringify(gone.map(({vanishedAt, hidden}) => [vanishedAt, hidden]));
+		yield {packed: packPage(manifests, texts), gone: marks};
 	}
 }
 
@@ -67,21 +69,58 @@ export interface Page {
 	readonly gone: readonly GoneImage[];
 }
 
+/** What reading several pages has in common. */
+export interface PageReader {
+	readonly texts: UnpackedTexts;
+	readonly shared: Shared;
+}
+
 /** `undefined`: not a page. */
-export function readPage(value: unknown): Page | undefined {
+export function readPage(value: unknown, {texts, shared}: PageReader): Page | undefined {
 	if (!isObject(value)) {
 		return undefined;
 	}
+	const page = unpackPage(value['packed'], texts, shared);
+	if (page === undefined) {
+		return readPageOfTexts(value, new Packer(texts, shared));
+	}
+	const {count, manifests} = page;
+	if (value['gone'] === undefined) {
+		return {count, listed: manifests, gone: []};
+	}
+	const marks = readMarks(value['gone']);
+	if (marks.length !== manifests.length) {
+		return {count, listed: [], gone: []};
+	}
+	const gone = manifests.map((manifest, at) => ({manifest, vanishedAt: 0, hidden: false, ...marks[at]}));
+	return {count, listed: [], gone};
+}
+
+function readMarks(text: unknown): readonly {vanishedAt: number; hidden: boolean}[] {
+	const marks: unknown = typeof text === 'string' ? JSON.parse(text) : [];
+	return (Array.isArray(marks) ? (marks as unknown[]) : []).flatMap(mark => {
+		const [vanishedAt, hidden] = Array.isArray(mark) ? (mark as unknown[]) : [];
+		return typeof vanishedAt === 'number' ? [{vanishedAt, hidden: hidden === true}] : [];
+	});
+}
+
+/** As versions before 0.5 wrote them. */
+function readPageOfTexts(value: Readonly<Record<string, unknown>>, packer: Packer): Page {
 	const texts: readonly unknown[] = Array.isArray(value['listed']) ? value['listed'] : [];
 	const marked: readonly unknown[] = Array.isArray(value['gone']) ? value['gone'] : [];
-	const listed = texts.map(readManifest).filter(manifest => manifest !== undefined);
+	const read = (text: unknown): Manifest | undefined => {
+		const manifest = readManifest(text);
+		return manifest === undefined ? undefined : packer.pack(manifest);
+	};
+	const listed = texts.map(read).filter(manifest => manifest !== undefined);
 	const gone: GoneImage[] = [];
 	for (const entry of marked) {
-		const manifest = isObject(entry) ? readManifest(entry['text']) : undefined;
+		const manifest = isObject(entry) ? read(entry['text']) : undefined;
 		if (isObject(entry) && manifest !== undefined && typeof entry['vanishedAt'] === 'number') {
 			gone.push({manifest, vanishedAt: entry['vanishedAt'], hidden: entry['hidden'] === true});
 		}
 	}
+	packer.end();
 	return {count: texts.length + marked.length, listed, gone};
 }
 

@@ -5,6 +5,7 @@
  */
 import {Slices} from '../host-slices.js';
 import type {Manifest, Uuid} from '../image/manifest.js';
+import {Packer, type UnpackedTexts} from '../image/packed.js';
 import type {ListEnd, Source} from '../sources/source.js';
 import {untilAborted} from './waiting.js';
 
@@ -22,11 +23,14 @@ export async function readList(options: {
 	readonly matches: (manifest: Manifest) => boolean;
 	/** The same manifest as an object that is there already, if there is one. */
 	readonly known: (manifest: Manifest) => Manifest;
+	/** Of what is kept small. */
+	readonly texts: UnpackedTexts;
 	/** Counts what has arrived, for whoever wants to know when it has failed. */
 	readonly progress: {images: number};
 	readonly signal: AbortSignal;
 }): Promise<ReadList> {
-	const {source, matches, known, progress, signal} = options;
+	const {source, matches, known, texts, progress, signal} = options;
+	const packer = new Packer(texts);
 	const listed = new Map<Uuid, Manifest>();
 	const unwanted = new Set<Uuid>();
 	const slices = new Slices();
@@ -37,6 +41,7 @@ export async function readList(options: {
 			const step = await untilAborted(iterator.next(), signal);
 			if (step.done === true) {
 				ended = true;
+				packer.end();
 				return {listed, unwanted, end: step.value};
 			}
 			progress.images++;
@@ -44,7 +49,7 @@ export async function readList(options: {
 			if (!matches(manifest)) {
 				unwanted.add(manifest.uuid);
 			} else if (!listed.has(manifest.uuid)) {
-				listed.set(manifest.uuid, known(manifest));
+				listed.set(manifest.uuid, packer.pack(known(manifest)));
 			}
 			if (slices.over) {
 				await slices.next();

@@ -9,34 +9,21 @@ import {SourceUnavailableError, describe} from '../errors.js';
 import type {Host, Timer} from '../host.js';
 import {Slices} from '../host-slices.js';
 import {compareImages, type Manifest, type Uuid} from '../image/manifest.js';
+import {isSameText} from '../image/packed.js';
 import type {Ask, ListEnd, SourceKind} from '../sources/source.js';
 import {Availability} from './availability.js';
 import type {CatalogSource} from './catalog-source.js';
 import {GoneImages} from './gone-images.js';
-import type {HeldImage, KnownList} from './known.js';
+import type {KnownList} from './known.js';
+import type {ListOwner} from './list-owner.js';
 import type {Memory} from './memory.js';
-import type {KnownBesides, ListChanges, RefreshedHow} from './news.js';
+import type {ListChanges} from './news.js';
 import {compareLists, readList, type ReadList} from './read-list.js';
 import {Saver} from './saver.js';
 import {inWords} from './words.js';
 
 export type {CatalogSource} from './catalog-source.js';
-
-/** What a source list needs of the catalog. */
-export interface ListOwner {
-	/** The list, or whether it counts, is another than before. */
-	changed(): void;
-	/** An image was dropped: it is gone from this source, surely and for good. */
-	dropped(list: SourceList, manifest: Manifest): void;
-	/** Images from this source of which we hold files. */
-	heldFrom(source: string): Iterable<HeldImage>;
-	/** The same manifest as an object that is there already, if there is one. */
-	shared(manifest: Manifest): Manifest;
-	remembered(source: string, list: KnownList): void;
-	/** A list was read to its end, and is the one that counts. */
-	listed(list: SourceList, changes: ListChanges, besides: KnownBesides): void;
-	refreshed(changes: ListChanges, how: RefreshedHow): void;
-}
+export type {ListOwner} from './list-owner.js';
 
 /** A list is not asked for more often than this, whatever the configuration says. */
 const shortestPeriodMs = 1000;
@@ -291,8 +278,9 @@ export class SourceList {
 				matches: this.#entry.matches,
 				known: manifest => {
 					const before = this.get(manifest.uuid);
-					return before?.text === manifest.text ? before : this.#owner.shared(manifest);
+					return before !== undefined && isSameText(before, manifest) ? before : this.#owner.shared(manifest);
 				},
+				texts: this.#memory.texts,
 				progress,
 				signal,
 			});
@@ -323,6 +311,7 @@ export class SourceList {
 
 	async #take({listed, unwanted, end}: ReadList, signal: AbortSignal): Promise<ListChanges> {
 		const {added, changed, removed} = await compareLists(this.#listed, listed);
+		await this.#owner.prepare(this.name);
 		signal.throwIfAborted();
 		const now = this.#host.clock.now();
 		const isFirst = this.#fetchedAt === undefined;

@@ -8,6 +8,7 @@ import type {Host} from '../host.js';
 import {Slices} from '../host-slices.js';
 import type {Manifest} from '../image/manifest.js';
 import type {GoneImage, KnownList} from './known.js';
+import {Shared, type UnpackedTexts} from '../image/packed.js';
 import {pagesOf, readPage, readRecord, type ListRecord} from './pages.js';
 
 /** Values under keys. None of these throws: what cannot be read is absent, what cannot be done is `false`. */
@@ -21,11 +22,13 @@ export interface Values {
 export class StoredLists {
 	readonly #host: Host;
 	readonly #values: Values;
+	readonly #texts: UnpackedTexts;
 	/** The generation of each source's list that is stored and the same as what the caller has. */
 	readonly #stored = new Map<string, number>();
 
-	constructor(options: {host: Host; values: Values}) {
+	constructor(options: {host: Host; values: Values; texts: UnpackedTexts}) {
 		this.#host = options.host;
+		this.#texts = options.texts;
 		this.#values = options.values;
 	}
 
@@ -38,8 +41,9 @@ export class StoredLists {
 		const gone: GoneImage[] = [];
 		let images = 0;
 		const slices = new Slices();
+		const reader = {texts: this.#texts, shared: new Shared()};
 		for (let number = 0; number < record.pages; number++) {
-			const page = readPage(await this.#values.get(pageKey(source, record.generation, number)));
+			const page = readPage(await this.#values.get(pageKey(source, record.generation, number)), reader);
 			if (page === undefined) {
 				break;
 			}
@@ -79,7 +83,7 @@ export class StoredLists {
 		this.#stored.delete(source);
 		const generation = (before?.generation ?? 0) + 1;
 		let pages = 0;
-		for (const page of pagesOf(list)) {
+		for (const page of pagesOf(list, this.#texts)) {
 			// As long as their list is confirmed, pages are written anew after keepFor: twice that outlasts it.
 			if (!(await this.#values.set(pageKey(source, generation, pages), page, 2 * keepForMs))) {
 				return isLost;

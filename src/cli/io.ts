@@ -44,6 +44,8 @@ export interface AssembleOptions {
 	readonly stderr: Output;
 	/** For one command: nothing is begun that nobody asked for. */
 	readonly briefly?: boolean;
+	/** Called once all that a start reads is read, before anybody is served. */
+	readonly onRead?: () => void;
 }
 
 export type Assemble = (config: Config, options: AssembleOptions) => Promise<RunningMirror>;
@@ -54,10 +56,20 @@ export interface ProcessEvents {
 	off(event: string, listener: (value: unknown) => void): unknown;
 }
 
+/** The memory of a process while it starts a mirror. */
+export interface SmallHeap {
+	/** Everything that a start reads is read. */
+	collect(): void;
+	/** The start is over. */
+	release(): void;
+}
+
 export interface CliIo {
 	readonly stdin: Input;
 	readonly stdout: Output;
 	readonly stderr: Output;
+	/** Kept small while a mirror starts. */
+	readonly heap?: SmallHeap;
 	readonly env: Readonly<Record<string, string | undefined>>;
 	/** Relative paths begin here. */
 	readonly directory: string;

@@ -6,43 +6,20 @@
  */
 import {ConfigError, MirrorError, describe} from '../errors.js';
 import {InterruptedError} from './client-errors.js';
-import {configCheck, configExample, configShow} from './config-commands.js';
 import {exitCodes} from './exit-codes.js';
 import type {CliIo} from './io.js';
-import {runProgram} from './program.js';
+import {createServeProgram, runProgram} from './program-base.js';
+import type {Actions} from './program.js';
 import {printable} from './words.js';
 
 export async function runCli(argv: readonly string[], io: CliIo): Promise<number> {
 	try {
-		return await runProgram(
-			argv,
-			{
-				async serve(request) {
-					const {serve} = await import('./serve.js');
-					return serve(request, io);
-				},
-				configCheck: request => configCheck(request, io),
-				configShow: request => configShow(request, io),
-				configExample: () => configExample(io),
-				async publish(options) {
-					const {publish} = await import('./publish.js');
-					return publish(options, io);
-				},
-				async writeManifest(options) {
-					const {writeManifest} = await import('./manifest-commands.js');
-					return writeManifest(options, io);
-				},
-				async lint(options) {
-					const {lint} = await import('./manifest-commands.js');
-					return lint(options, io);
-				},
-				async adopt(options) {
-					const {adopt} = await import('./adopt.js');
-					return adopt(options, io);
-				},
-			},
-			io,
-		);
+		if (argv[0] === 'serve') {
+			// Nothing else of what can be typed is loaded: a mirror that starts has clients who wait.
+			return await runProgram(argv, done => createServeProgram(actionsOf(io), io, done));
+		}
+		const {createProgram} = await import('./program.js');
+		return await runProgram(argv, done => createProgram(actionsOf(io), io, done));
 	} catch (error) {
 		if (error instanceof ConfigError) {
 			io.stderr.write(`imgmirror: ${error.message}\n${error.faults.map(fault => `  ${fault}\n`).join('')}`);
@@ -57,6 +34,43 @@ export async function runCli(argv: readonly string[], io: CliIo): Promise<number
 		io.stderr.write(`imgmirror: ${harmless(text ?? describe(error))}\n`);
 		return exitCodes.failure;
 	}
+}
+
+function actionsOf(io: CliIo): Actions {
+	return {
+		async serve(request) {
+			const {serve} = await import('./serve.js');
+			return serve(request, io);
+		},
+		async configCheck(request) {
+			const {configCheck} = await import('./config-commands.js');
+			return configCheck(request, io);
+		},
+		async configShow(request) {
+			const {configShow} = await import('./config-commands.js');
+			return configShow(request, io);
+		},
+		async configExample() {
+			const {configExample} = await import('./config-commands.js');
+			return configExample(io);
+		},
+		async publish(options) {
+			const {publish} = await import('./publish.js');
+			return publish(options, io);
+		},
+		async writeManifest(options) {
+			const {writeManifest} = await import('./manifest-commands.js');
+			return writeManifest(options, io);
+		},
+		async lint(options) {
+			const {lint} = await import('./manifest-commands.js');
+			return lint(options, io);
+		},
+		async adopt(options) {
+			const {adopt} = await import('./adopt.js');
+			return adopt(options, io);
+		},
+	};
 }
 
 /** What a server says of a failure must not take hold of the terminal. Several lines are several lines. */

@@ -70,7 +70,9 @@ class Run {
 		try {
 			// Only now: the server is most of the program, and no other command needs it.
 			const assemble: Assemble = this.#io.assemble ?? (await import('../assemble.js')).assemble;
-			this.#mirror = await assemble(this.#config, {version: this.#io.version, stderr: this.#io.stderr});
+			const {version, stderr, heap} = this.#io;
+			this.#mirror = await assemble(this.#config, {version, stderr, onRead: () => heap?.collect()});
+			heap?.release();
 		} catch (error) {
 			if (error instanceof ConfigError) {
 				throw error;

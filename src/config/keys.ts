@@ -83,6 +83,13 @@ const http = section({
 		'How long the headers of a request may be.',
 		['maxHeaderBytes'],
 	),
+	sendfile: field(
+		'sendfile',
+		choice(['auto', 'off']),
+		'auto',
+		'"auto": files go out by sendfile(2) where the system has it (Linux, without TLS); "off": through Node.js.',
+		['zeroCopy', 'sendFile'],
+	),
 	sessionFor: field(
 		'sessionMs',
 		duration({least: 60_000}),

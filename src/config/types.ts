@@ -230,6 +230,8 @@ export interface Config {
 	readonly page: boolean;
 	readonly http: {
 		/** How long a login on the page lasts without being used. */
+		/** `auto`: files are sent by the system where it can. */
+		readonly sendfile: 'auto' | 'off';
 		readonly sessionMs: number;
 		/** Until the headers of a request must have arrived. */
 		readonly headersTimeoutMs: number;

@@ -65,7 +65,10 @@ export function recordAnswer(host: Host, record: AnswerRecord): void {
 		metrics.fileRequests.inc({cache: notes.cache});
 	}
 
-	const internal = failure?.answer.code === 'InternalError';
+	const [level, message] = levelOf(record, status);
+	if (!log.isLevelEnabled(level)) {
+		return;
+	}
 	const line = {
 		method,
 		url: shorten(withoutPasswords(record.url), 2048),
@@ -83,22 +86,29 @@ export function recordAnswer(host: Host, record: AnswerRecord): void {
 		code: failure?.answer.code,
 		problem: failure === undefined ? cutBecause : withoutPasswords(describe(failure.error)),
 		// The stack: nobody expected this one.
-		err: internal ? failure.error : undefined,
+		err: level === 'error' ? failure?.error : undefined,
 	};
-	if (internal) {
-		log.error(line, 'request failed');
-	} else if (cutBecause !== undefined) {
-		log.warn(line, 'answer cut short');
-	} else if (!record.whole) {
-		// Of what has no end, leaving is the end.
-		log[record.quiet ? 'debug' : 'info'](line, 'client left');
-	} else if (record.quiet) {
-		log.debug(line, 'request');
-	} else if (status >= 500) {
-		log.warn(line, 'request failed');
-	} else {
-		log.info(line, 'request');
+	log[level](line, message);
+}
+
+function levelOf(
+	{failure, cutBecause, whole, quiet}: AnswerRecord,
+	status: number,
+): readonly ['debug' | 'info' | 'warn' | 'error', string] {
+	if (failure?.answer.code === 'InternalError') {
+		return ['error', 'request failed'];
 	}
+	if (cutBecause !== undefined) {
+		return ['warn', 'answer cut short'];
+	}
+	if (!whole) {
+		// Of what has no end, leaving is the end.
+		return [quiet ? 'debug' : 'info', 'client left'];
+	}
+	if (quiet) {
+		return ['debug', 'request'];
+	}
+	return status >= 500 ? ['warn', 'request failed'] : ['info', 'request'];
 }
 
 const colon = '(?::|%(?:25)*3a)';
@@ -114,7 +124,7 @@ const logins = new RegExp(
 
 /** A URL that somebody gave us may have a login in it, whether its own characters are encoded or not. */
 export function withoutPasswords(text: string): string {
-	return text.replaceAll(logins, '$1$2***@');
+	return text.includes('@') || text.includes('%') ? text.replaceAll(logins, '$1$2***@') : text;
 }
 
 function shorten(text: string, length: number): string {

@@ -19,6 +19,7 @@ import {datasetUploadRoutes} from './dataset-upload.js';
 import {datasetRoutes, type DatasetSettings} from './datasets.js';
 import {dsapidExportRoutes} from './dsapid-export.js';
 import {eventRoutes} from './events.js';
+import {FairTurns} from './fair-turns.js';
 import {fileWrites} from './file-writes.js';
 import {ImageRequests} from './image-requests.js';
 import {imageWrites} from './image-writes.js';
@@ -28,6 +29,7 @@ import {operateImageRoutes} from './operate-images.js';
 import {operateSourceRoutes} from './operate-sources.js';
 import {operateStorageRoutes} from './operate-storage.js';
 import {operatorRoutes} from './operator.js';
+import type {NativeSend} from './native-send.js';
 import type {PageFiles} from './page-files.js';
 import {pageRoutes} from './pages.js';
 import {prefetchRoutes} from './prefetching.js';
@@ -65,11 +67,13 @@ export function allRoutes(
 		readonly page: PageFiles | undefined;
 		/** Aborted when the server goes down: what would never end by itself ends then. */
 		readonly stopping: AbortSignal;
+		/** `undefined`: files are read and written. */
+		readonly native: NativeSend | undefined;
 	},
 ): readonly Route[] {
 	const {mirror, operate, prefetch, airgap, history, logTail, access, host, version, instanceId} = served;
-	const {settings, page, stopping} = served;
-	const files = {budget: new BufferBudget(), metrics: host.metrics};
+	const {settings, page, stopping, native} = served;
+	const files = {budget: new BufferBudget(), turns: new FairTurns(host.clock), metrics: host.metrics, native};
 	const images = new ImageRequests({mirror});
 	const lines = {host, stopping};
 	return [

@@ -21,6 +21,11 @@ export class Audit {
 	#heard: boolean | undefined;
 	#isHandled = false;
 
+	/** `heard`: the client has its answer, or has left; `undefined`: neither. */
+	constructor(heard?: boolean) {
+		this.#heard = heard;
+	}
+
 	/** May be said again, with more. */
 	note(action: string, image?: string): void {
 		const known = image ?? this.#what?.image;

@@ -3,6 +3,7 @@
  *
  * It is made from where the request came to, unless the configuration says what we are called.
  */
+import type {IncomingMessage} from 'node:http';
 import type {Exchange} from './exchange.js';
 
 export interface BaseUrlSettings {
@@ -13,4 +14,14 @@ export interface BaseUrlSettings {
 /** Without slash at its end. */
 export function baseUrl(exchange: Exchange, {publicUrl, basePath}: BaseUrlSettings): string {
 	return publicUrl ?? `${exchange.origin}${exchange.target.belowBase ? basePath : ''}`;
+}
+
+/** http or https, and the host that the client named: where it would find us again. */
+export function originOf({socket, headers}: IncomingMessage): string {
+	const scheme = 'encrypted' in socket ? 'https' : 'http';
+	const {localAddress = 'localhost', localPort} = socket;
+	// HTTP/1.0 has no Host.
+	const own = localAddress.includes(':') ? `[${localAddress}]` : localAddress;
+	const host = headers.host || (localPort === undefined ? own : `${own}:${localPort}`);
+	return `${scheme}://${host}`;
 }

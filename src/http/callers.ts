@@ -28,6 +28,13 @@ export interface Rule {
 	readonly right: Right | undefined;
 }
 
+const none: Caller['rights'] = new Set();
+
+/** Whoever it is until that has been found out: may nothing. */
+export function nobodyAt({address, kind}: Peer): Caller {
+	return {user: undefined, credential: 'none', address: address ?? kind, rights: none};
+}
+
 /** Sets the exchange's caller. Throws UnauthorizedError or ForbiddenError for one who may not. */
 export async function admit(exchange: Exchange, gate: Gate, {auth, right}: Rule): Promise<void> {
 	// Pages may read our answers, and so may whoever made them, anywhere: their reader's network is not theirs.

@@ -64,6 +64,20 @@ export function rangeHolds(ifRange: string, {etag, modifiedMs}: Validators): boo
 	return modifiedMs !== undefined && date === wholeSeconds(modifiedMs);
 }
 
+/**
+ * Which of a thing's forms, each with its own ETag, an answer is about: the one that the client says it has, else the
+ * first.
+ */
+export function formFor(headers: IncomingHttpHeaders, etags: readonly string[]): number {
+	const names = headers['if-match'] ?? headers['if-none-match'];
+	return names === undefined
+		? 0
+		: Math.max(
+				0,
+				etags.findIndex(etag => namesEtag(names, etag)),
+			);
+}
+
 /** Whether one of the tags in an If-Match or If-None-Match is that one. */
 export function namesEtag(header: string, etag: string | undefined): boolean {
 	return header.split(',').some(item => {

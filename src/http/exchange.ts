@@ -9,31 +9,27 @@ import type {IncomingHttpHeaders, IncomingMessage, OutgoingHttpHeaders, ServerRe
 import type {Asked} from '../access/access.js';
 import type {Caller} from '../access/caller.js';
 import {describe} from '../errors.js';
-import type {Host} from '../host.js';
 import {parseQueryString, type QueryParams} from '../image/query.js';
 import type {Ask} from '../sources/source.js';
 import {recordAnswer, type Notes} from './access-log.js';
+import {headOf} from './answer-head.js';
+import {ClientAsk, viaOf} from './client-ask.js';
 import {Audit} from './audit.js';
-import type {Peer} from './callers.js';
+import {originOf} from './base-url.js';
+import {nobodyAt, type Peer} from './callers.js';
+import {descriptorOf} from './descriptor.js';
 import {announcedSize, ClientGone, drain, isUnread, RequestBody} from './request-body.js';
-import {headerText, requestId} from './header-text.js';
+import type {Front} from './front.js';
+import {requestId} from './header-text.js';
 import {RequestError} from './request-error.js';
 import {answerTo, errorBody, json, type ErrorAnswer} from './respond.js';
 import {isOfDatasets, type Target} from './target.js';
 
-/** What all exchanges of a server share. */
-export interface Front {
-	readonly host: Host;
-	/** For the `Server` header. */
-	readonly product: string;
-	/** What sources are told in `x-imgmirror-via`. */
-	readonly instanceId: string;
-	readonly hostName: string;
-	/** How long nothing of a body may come before its client is given up; 0: for ever. */
-	readonly uploadIdleMs: () => number;
-}
+export type {Front} from './front.js';
 
 const maxQueryKeys = 1000;
+const shortBytes = 8192;
+const mediumBytes = 256 * 1024;
 
 export class Exchange {
 	readonly method: string;
@@ -49,8 +45,10 @@ export class Exchange {
 	quiet = false;
 	/** Pages of other sites may read the answer. */
 	crossOrigin = false;
+	/** Where it goes, once that has been read. */
+	target: Target;
 	/** Headers of whatever the answer will be. */
-	alsoSend: OutgoingHttpHeaders = {};
+	alsoSend: OutgoingHttpHeaders | undefined;
 
 	readonly #front: Front;
 	readonly #request: IncomingMessage;
@@ -59,14 +57,13 @@ export class Exchange {
 	/** As it came; the router is given another. */
 	readonly #rawTarget: string;
 	readonly #onDone: () => void;
-	#target: Target;
 	#query: QueryParams | undefined;
 	#abort: AbortController | undefined;
 	#body: RequestBody | undefined;
 	#malformed: Error | undefined;
-	readonly #audit = new Audit();
+	#audit: Audit | undefined;
 	#cutWrite: ((error: Error) => void) | undefined;
-	#notes: Notes = {};
+	readonly #notes: {-readonly [K in keyof Notes]: Notes[K]} = {};
 	#status: number | undefined;
 	#bytes = 0;
 	/** Handed over as a whole, though the connection may stay open for a while. */
@@ -90,26 +87,17 @@ export class Exchange {
 		this.#startedMs = options.front.host.clock.now();
 		this.#rawTarget = options.request.url ?? '';
 		this.peer = options.peer;
-		const address = options.peer.address ?? options.peer.kind;
-		this.caller = {user: undefined, credential: 'none', address, rights: new Set()};
-		this.#target = {path: undefined, query: '', asked: options.request.url ?? '', belowBase: false};
+		this.caller = nobodyAt(options.peer);
+		this.target = {path: undefined, query: '', asked: options.request.url ?? '', belowBase: false};
 		this.method = options.request.method ?? 'GET';
 		this.headers = options.request.headers;
 		this.id = requestId(this.headers);
-		this.#response.once('close', () => this.over());
-	}
-
-	get target(): Target {
-		return this.#target;
-	}
-
-	set target(target: Target) {
-		this.#target = target;
+		this.#response.on('close', () => this.over());
 	}
 
 	/** Throws InvalidParameterError for a query that cannot be read. */
 	get query(): QueryParams {
-		return (this.#query ??= parseQueryString(this.#target.query, maxQueryKeys));
+		return (this.#query ??= parseQueryString(this.target.query, maxQueryKeys));
 	}
 
 	/** For whoever finds out who asks. */
@@ -156,6 +144,7 @@ export class Exchange {
 
 	/** Who did what to which image goes into the log when it is over, with what came of it. May be said again. */
 	audit(action: string, image?: string): void {
+		this.#audit ??= new Audit(this.#over ? this.#isWhole : undefined);
 		this.#audit.note(action, image);
 	}
 
@@ -167,17 +156,16 @@ export class Exchange {
 	get signal(): AbortSignal {
 		if (this.#abort === undefined) {
 			this.#abort = new AbortController();
-			if (this.#over) {
+			if (this.#over && !this.#response.writableFinished) {
 				this.#abort.abort(new ClientGone());
 			}
 		}
 		return this.#abort.signal;
 	}
 
-	/** On whose behalf sources are asked. */
+	/** On whose behalf sources are asked. Mostly none is, so the signal is made when somebody looks at it. */
 	get ask(): Ask {
-		const via = this.#via;
-		return {signal: this.signal, requestId: this.id, ...(via === '' ? {} : {via})};
+		return new ClientAsk(this.id, viaOf(this.headers), () => this.signal);
 	}
 
 	/**
@@ -186,29 +174,26 @@ export class Exchange {
 	 * wait for itself.
 	 */
 	refuseCircle(): void {
-		if (this.#via.split(',').some(name => name.trim() === this.#front.instanceId)) {
+		if (
+			viaOf(this.headers)
+				.split(',')
+				.some(name => name.trim() === this.#front.instanceId)
+		) {
 			throw new RequestError('LOOP', 'the request has come through this mirror already: its sources form a circle');
 		}
 	}
 
-	get #via(): string {
-		const given = this.headers['x-imgmirror-via'];
-		return typeof given === 'string' ? headerText(given) : '';
+	/** http or https, and the host that the client named. */
+	get origin(): string {
+		return originOf(this.#request);
 	}
 
-	/** http or https, and the host that the client named: where it would find us again. */
-	get origin(): string {
-		const {socket} = this.#request;
-		const scheme = 'encrypted' in socket ? 'https' : 'http';
-		const {localAddress = 'localhost', localPort} = socket;
-		// HTTP/1.0 has no Host.
-		const own = localAddress.includes(':') ? `[${localAddress}]` : localAddress;
-		const host = this.headers.host || (localPort === undefined ? own : `${own}:${localPort}`);
-		return `${scheme}://${host}`;
+	get isEncrypted(): boolean {
+		return 'encrypted' in this.#request.socket;
 	}
 
 	note(notes: Notes): void {
-		this.#notes = {...this.#notes, ...notes};
+		Object.assign(this.#notes, notes);
 	}
 
 	/** The connection ends with this answer; the client is told so, unless its head is out already. */
@@ -234,6 +219,20 @@ export class Exchange {
 		this.end();
 	}
 
+	/** The same in parts, which stay as they are: all are handed over at once, and what waits for a client is references. */
+	async whole(status: number, parts: readonly Buffer[], headers: OutgoingHttpHeaders): Promise<void> {
+		const [first, ...more] = parts;
+		if (first !== undefined && more.length === 0 && first.length <= mediumBytes) {
+			this.body(status, first, headers);
+			return;
+		}
+		this.begin(status, {...headers, 'Content-Length': parts.reduce((sum, {length}) => sum + length, 0)});
+		if (!this.head) {
+			await Promise.all(parts.map(part => this.write(part)));
+		}
+		this.end();
+	}
+
 	/** An answer in parts, `length` bytes in all; the next part is asked for when the one before is on its way. */
 	async chunks(
 		status: number,
@@ -251,19 +250,9 @@ export class Exchange {
 
 	begin(status: number, headers: OutgoingHttpHeaders): void {
 		this.#status = status;
-		const {cache, source} = this.#notes;
-		this.#response.writeHead(status, {
-			...this.alsoSend,
-			...headers,
-			...(cache === undefined ? {} : {'x-cache': cache}),
-			...(source === undefined ? {} : {'x-source': headerText(source)}),
-			...(this.crossOrigin ? {'Access-Control-Allow-Origin': '*'} : {}),
-			Server: this.#front.product,
-			'x-request-id': this.id,
-			'x-response-time': Math.round(this.#front.host.clock.now() - this.#startedMs),
-			'x-server-name': this.#front.hostName,
-			...(this.#closeAfter || this.#hasUnread ? {Connection: 'close'} : {}),
-		});
+		const last = this.#closeAfter || this.#hasUnread;
+		const head = headOf(headers, this, {front: this.#front, notes: this.#notes, startedMs: this.#startedMs, last});
+		this.#response.writeHead(status, head);
 	}
 
 	/** An answer whose parts come when there are any: its head goes out at once, and each part when it comes. */
@@ -273,7 +262,7 @@ export class Exchange {
 		this.#response.flushHeaders();
 	}
 
-	/** Resolves once the socket has taken all of `chunk`; rejects once it never will. One at a time. */
+	/** Resolves once the socket has taken all of `chunk`; rejects once it never will. */
 	write(chunk: Buffer): Promise<void> {
 		return new Promise((resolve, reject) => {
 			if (this.#over) {
@@ -287,11 +276,21 @@ export class Exchange {
 					reject(new ClientGone());
 					return;
 				}
-				this.#cutWrite = undefined;
+				this.#cutWrite = this.#cutWrite === reject ? undefined : this.#cutWrite;
 				this.#bytes += chunk.length;
 				resolve();
 			});
 		});
+	}
+
+	/** For bytes that go past Node: where the connection is, in this very tick; `undefined`: not now, or not any more. */
+	get descriptor(): number | undefined {
+		return this.#over ? undefined : descriptorOf(this.#response);
+	}
+
+	/** So many have gone there. */
+	passed(bytes: number): void {
+		this.#bytes += bytes;
 	}
 
 	end(last?: Buffer): void {
@@ -299,7 +298,9 @@ export class Exchange {
 		this.#body?.stop();
 		// What is malformed is read by nobody any more: there is no end to wait for.
 		if (!this.#hasUnread || this.#malformed !== undefined) {
-			this.#response.end(last);
+			// As text, a byte to a character, a short one goes out in one piece with the head: that costs less than two.
+			const isShort = last !== undefined && last.length <= shortBytes;
+			this.#response.end(isShort ? last.toString('latin1') : last, 'latin1');
 			if (this.#body !== undefined) {
 				// What has come already and was not taken stands in the way of the next request.
 				this.#request.resume();
@@ -336,7 +337,7 @@ export class Exchange {
 			this.empty(answer.status, answer.headers);
 			return;
 		}
-		this.json(answer.status, errorBody(answer, isOfDatasets(this.#target)), answer.headers);
+		this.json(answer.status, errorBody(answer, isOfDatasets(this.target)), answer.headers);
 	}
 
 	/** Breaks the connection: no client may take what it has got for the whole. */
@@ -357,14 +358,14 @@ export class Exchange {
 		}
 		this.#cutWrite?.(new ClientGone());
 		this.#record();
-		this.#audit.over(this.#isWhole);
+		this.#audit?.over(this.#isWhole);
 		this.#writeAudit();
 		this.#onDone();
 	}
 
 	/** The route is through with the request; its client may have left long before. */
 	handled(): void {
-		this.#audit.handled();
+		this.#audit?.handled();
 		this.#writeAudit();
 	}
 
@@ -383,7 +384,7 @@ export class Exchange {
 
 	#writeAudit(): void {
 		const code = this.#failure?.answer.code;
-		this.#audit.write(this.#front.host, {caller: this.caller, status: this.#status, code});
+		this.#audit?.write(this.#front.host, {caller: this.caller, status: this.#status, code});
 	}
 
 	/** The client was sent all of it. */
@@ -396,7 +397,7 @@ export class Exchange {
 	}
 
 	#record(): void {
-		const {asked, query} = this.#target;
+		const {asked, query} = this.target;
 		recordAnswer(this.#front.host, {
 			method: this.method,
 			url: query === '' ? asked : `${asked}?${query}`,

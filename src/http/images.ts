@@ -6,17 +6,21 @@
 import {createHash} from 'node:crypto';
 import {isAuthenticated} from '../access/caller.js';
 import {InvalidParameterError, NotFoundError} from '../errors.js';
-import {parseImageQuery, scalarParam} from '../image/query.js';
-import type {MirrorApi} from '../mirror.js';
-import {unlessSatisfied} from './conditions.js';
+import {parseImageQuery, scalarParam, type ImageQuery} from '../image/query.js';
+import type {Listing, MirrorApi} from '../mirror.js';
+import {formFor, unlessSatisfied} from './conditions.js';
 import type {Exchange} from './exchange.js';
 import {uuidOf, type ImageRequests} from './image-requests.js';
+import {encodingsFor} from './negotiate.js';
+import {Remembered} from './remembered.js';
 import {answer, errorBody, statuses} from './respond.js';
 import {open, type Params, type Route} from './routes.js';
 import {sendFile, type SendFileContext} from './send-file.js';
 
 /** The types that IMGAPI takes icons in. Anything else from upstream is just bytes: it could be a page. */
 const iconTypes: ReadonlySet<string> = new Set(['image/jpeg', 'image/png', 'image/gif']);
+
+const byEncoding = {Vary: 'Accept-Encoding'};
 
 export function imageRoutes(options: {
 	readonly mirror: MirrorApi;
@@ -26,6 +30,8 @@ export function imageRoutes(options: {
 }): readonly Route[] {
 	const {mirror, images, version, files} = options;
 	const {publish} = mirror;
+	const queries = new Remembered<ImageQuery>();
+	const formsTaken = new Remembered<ReturnType<typeof encodingsFor>>();
 
 	/** Whoever tests a credential here learns whether it is right; for nothing else is one needed. */
 	function ping(exchange: Exchange): void {
@@ -44,24 +50,44 @@ export function imageRoutes(options: {
 		});
 	}
 
-	async function list(exchange: Exchange): Promise<void> {
-		const {caller} = exchange;
-		const query = parseImageQuery(exchange.query, {
+	function queryOf(exchange: Exchange): ImageQuery {
+		const {query, caller} = exchange;
+		const asking = {
 			authenticated: isAuthenticated(caller),
 			seesPrivate: caller.rights.has('private'),
 			channel: images.readChannel(exchange),
 			showChannels: images.showsChannels(exchange),
-		});
-		const listing = await mirror.list(query, exchange.ask);
+		};
+		const {authenticated, seesPrivate, channel, showChannels} = asking;
+		const key = `${exchange.target.query} ${authenticated} ${seesPrivate} ${showChannels} ${channel ?? ''}`;
+		return queries.of(key, () => parseImageQuery(query, asking));
+	}
+
+	function formsOf(accepted: string | undefined, offered: Listing['encodings']): ReturnType<typeof encodingsFor> {
+		return accepted === undefined
+			? encodingsFor(accepted, offered)
+			: formsTaken.of(`${offered.join(',')} ${accepted}`, () => encodingsFor(accepted, offered));
+	}
+
+	async function list(exchange: Exchange): Promise<void> {
+		const listing = await mirror.list(queryOf(exchange), exchange.ask);
 		exchange.note({cache: listing.cache});
-		const headers = unlessSatisfied(exchange, listing.etag);
-		if (headers !== undefined) {
-			await exchange.chunks(200, listing.chunks, {
-				'Content-Type': 'application/json',
-				'Content-Length': listing.length,
-				...headers,
-			});
+		exchange.alsoSend = byEncoding;
+		const forms = formsOf(exchange.headers['accept-encoding']?.toString(), listing.encodings);
+		const etags = forms.map(form => (form === 'identity' ? listing.etag : `${listing.etag}-${form}`));
+		const choice = formFor(exchange.headers, etags);
+		const headers = unlessSatisfied(exchange, etags[choice] ?? listing.etag);
+		if (headers === undefined) {
+			return;
 		}
+		const form = forms[choice] ?? 'identity';
+		// Who asks first waits: a list is compressed in less time than it saves on a slow line, and once for all.
+		const {chunks} = form === 'identity' ? listing : await listing.encoded(form);
+		await exchange.whole(200, chunks, {
+			'Content-Type': 'application/json',
+			...(form === 'identity' ? {} : {'Content-Encoding': form}),
+			...headers,
+		});
 	}
 
 	async function getImage(exchange: Exchange, params: Params): Promise<void> {

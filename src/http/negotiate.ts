@@ -8,9 +8,17 @@ import {RequestError} from './request-error.js';
 
 const versions = ['2.0.0', '1.0.0'];
 
+/** What imgadm and others say, and whether that means the second version: it takes long to read a range. */
+const usual: ReadonlyMap<string, boolean> = new Map([
+	['~2', true],
+	['*', true],
+	['~1||~2', true],
+	['~1', false],
+]);
+
 /** Throws RequestError when the range allows neither version, or is none. */
 export function checkVersion(header: string | undefined): void {
-	if (header === undefined || header.trim() === '') {
+	if (header === undefined || usual.has(header) || header.trim() === '') {
 		return;
 	}
 	const range = rangeOf(header);
@@ -21,6 +29,10 @@ export function checkVersion(header: string | undefined): void {
 
 /** Whether somebody with this Accept-Version has heard of channels. Whoever says nothing means the first version. */
 export function knowsChannels(header: string | undefined): boolean {
+	const known = usual.get(header ?? '~1');
+	if (known !== undefined) {
+		return known;
+	}
 	const range = rangeOf(header ?? '~1');
 	return range !== null && satisfies('2.0.0', range);
 }
@@ -35,6 +47,9 @@ const asGoodAsJson = ['*/*', '*', 'application/*', 'text/*', 'text/plain', 'appl
 
 /** Whether somebody with this Accept header can be given JSON at all. */
 export function acceptsJson(header: string | undefined): boolean {
+	if (header === undefined || header === '*/*' || header === 'application/json') {
+		return true;
+	}
 	const ranges = mediaRanges(header);
 	if (ranges.size === 0) {
 		return true;
@@ -63,19 +78,44 @@ export function namesHtml(header: string | undefined): boolean {
 
 export type Encoding = 'br' | 'gzip';
 
-/** The best of these that an Accept-Encoding header names; `undefined`: as it is. */
+/** The best of these that an Accept-Encoding header takes; `undefined`: as it is. */
 export function encodingFor(
 	header: string | string[] | undefined,
 	offered: readonly Encoding[] = ['gzip'],
 ): Encoding | undefined {
+	const [best] = encodingsFor(header, offered);
+	return best === 'identity' ? undefined : best;
+}
+
+/**
+ * All of these that an Accept-Encoding header takes, what it likes best first, and of what it likes alike what is
+ * offered first. `identity` is among them unless it is refused; where everything is, it is all there is, as RFC 9110
+ * (section 12.5.3) allows.
+ */
+export function encodingsFor(
+	header: string | string[] | undefined,
+	offered: readonly Encoding[],
+): readonly (Encoding | 'identity')[] {
+	// Anything will do, which clients that know no encodings do not know.
+	if (header === undefined) {
+		return ['identity', ...offered];
+	}
 	const named = new Map(
-		(header ?? '')
+		header
 			.toString()
 			.split(',')
 			.map(item => item.split(';').map(part => part.trim().toLowerCase()))
-			.map(([name = '', ...parameters]) => [name, !parameters.some(isZero)] as const),
+			.map(([name = '', ...parameters]) => [name, quality(parameters)] as const),
 	);
-	return offered.find(encoding => named.get(encoding) ?? named.get('*') ?? false);
+	const others = named.get('*');
+	const liked = new Map<Encoding | 'identity', number>();
+	for (const encoding of offered) {
+		liked.set(encoding, named.get(encoding) ?? others ?? 0);
+	}
+	// Taken from everybody who does not refuse it, but nobody who says nothing of it would rather have it.
+	liked.set('identity', named.get('identity') ?? others ?? Number.MIN_VALUE);
+	const taken = [...liked].filter(([, how]) => how > 0).sort(([, a], [, b]) => b - a);
+	return taken.length === 0 ? ['identity'] : taken.map(([encoding]) => encoding);
 }
 
 /** Each media range, and whether its quality is above 0. */
@@ -88,6 +128,13 @@ function mediaRanges(header: string | undefined): ReadonlyMap<string, boolean> {
 		}
 	}
 	return ranges;
+}
+
+/** What is no number is as good as nothing said. */
+function quality(parameters: readonly string[]): number {
+	const [, text = ''] = parameters.map(parameter => /^q\s*=\s*([\d.]+)$/u.exec(parameter)).find(Boolean) ?? [];
+	const number = Number.parseFloat(text);
+	return Number.isNaN(number) ? 1 : Math.min(1, number);
 }
 
 /** A parameter that says: not this one. */

@@ -83,8 +83,20 @@ export const imageOperations: readonly Operation[] = [
 			limit: param('At most so many.', integer),
 			marker: param('From here on: a uuid or a date; the marker itself comes first.'),
 		},
-		headers: {'Accept-Version': acceptVersion},
-		answers: {200: {text: 'Their manifests.', content: json(list(ref('Manifest'))), headers: etagHeaders}},
+		headers: {
+			'Accept-Version': acceptVersion,
+			'Accept-Encoding': param(
+				'`br` and `gzip` are there, but for the shortest lists; without it the list comes as it is.',
+			),
+			'If-None-Match': param('The ETag of any form that is taken: 304 if it is still that.'),
+		},
+		answers: {
+			200: {
+				text: 'Their manifests.',
+				content: json(list(ref('Manifest'))),
+				headers: {...etagHeaders, 'Content-Encoding': 'How it is compressed; each form has its own ETag.'},
+			},
+		},
 		curl: "'BASE/images?os=linux&name=~debian'",
 	},
 	{

@@ -23,7 +23,7 @@ export function operatorRoutes(options: {
 
 	async function scrape(exchange: Exchange): Promise<void> {
 		await mirror.updateMetrics();
-		const text = Buffer.from(await metrics.registry.metrics());
+		const text = Buffer.from(await metrics.text());
 		exchange.body(200, text, {'Content-Type': metrics.registry.contentType});
 	}
 

@@ -11,6 +11,7 @@ import {NotFoundError} from '../errors.js';
 import {isUuid} from '../image/manifest.js';
 import {admit, isRead, refuseForged, refuseOtherSites, type Auth, type Gate, type Rule} from './callers.js';
 import type {Exchange} from './exchange.js';
+import type {KnownPaths} from './known-paths.js';
 import {acceptsJson, checkVersion} from './negotiate.js';
 import {RequestError} from './request-error.js';
 
@@ -46,6 +47,7 @@ export interface Route {
 export interface RouteContext {
 	readonly access: Gate;
 	readonly exchangeOf: (request: IncomingMessage) => Exchange;
+	readonly known: KnownPaths;
 }
 
 /** How one method of a path is served. */
@@ -133,26 +135,31 @@ function servePath(app: FastifyInstance, path: string, routes: readonly Route[],
 
 	for (const method of usualMethods) {
 		const found = served.get(method);
+		const answer = async (exchange: Exchange, params: Params): Promise<void> => {
+			mark(exchange);
+			try {
+				if (found !== undefined) {
+					await serve(found, exchange, params, context.access);
+				} else if (method === 'OPTIONS') {
+					await options(exchange, params);
+				} else {
+					throw wrongMethod(exchange);
+				}
+			} catch (error) {
+				exchange.fail(error);
+			} finally {
+				exchange.handled();
+			}
+		};
 		app.route<{Params: Params}>({
 			method,
 			url: path,
 			async handler(request, reply) {
 				reply.hijack();
+				const {params} = request;
 				const exchange = context.exchangeOf(request.raw);
-				mark(exchange);
-				try {
-					if (found !== undefined) {
-						await serve(found, exchange, request.params, context.access);
-					} else if (method === 'OPTIONS') {
-						await options(exchange, request.params);
-					} else {
-						throw wrongMethod(exchange);
-					}
-				} catch (error) {
-					exchange.fail(error);
-				} finally {
-					exchange.handled();
-				}
+				context.known.remember(exchange, again => void answer(again, params));
+				await answer(exchange, params);
 			},
 		});
 	}

@@ -5,19 +5,24 @@
  * then on a failure cuts the connection short of Content-Length.
  */
 import type {OutgoingHttpHeaders} from 'node:http';
-import {MirrorError} from '../errors.js';
 import type {Metrics} from '../host.js';
-import type {FileReader, OpenFile} from '../mirror.js';
+import type {OpenFile} from '../mirror.js';
 import type {BufferBudget} from './buffers.js';
 import {judge, rangeHolds, type Validators} from './conditions.js';
 import type {Exchange} from './exchange.js';
+import type {FairTurns} from './fair-turns.js';
 import {headerText} from './header-text.js';
+import type {NativeSend} from './native-send.js';
+import {Pump} from './pump.js';
 import {parseRange, type ByteRange} from './range.js';
 import {RequestError} from './request-error.js';
 
 export interface SendFileContext {
 	readonly budget: BufferBudget;
+	readonly turns: FairTurns;
 	readonly metrics: Metrics;
+	/** `undefined`: every file is read and written. */
+	readonly native: NativeSend | undefined;
 }
 
 /** Closes the file, whatever happens. */
@@ -66,7 +71,10 @@ async function send(exchange: Exchange, file: OpenFile, context: SendFileContext
 	exchange.note({source, cache});
 	const begin = (): void => exchange.begin(range === undefined ? 200 : 206, fileHeaders(file, range));
 	const sent = (bytes: number): void => context.metrics.bytesToClients.inc({cache}, bytes);
-	await pump(exchange, reader, {length: end - start, budget: context.budget, begin, sent});
+	const {budget, turns} = context;
+	const native = exchange.isEncrypted ? undefined : context.native;
+	await new Pump({exchange, reader, length: end - start, budget, turns, native, begin, sent}).run();
+	exchange.end();
 }
 
 /** Which part of a file of that size the client wants; `undefined`: all of it. Throws RequestError for none of it. */
@@ -101,66 +109,4 @@ function validatorHeaders(file: OpenFile): Record<string, string> {
 		...(file.sha1 === undefined ? {} : {ETag: `"${file.sha1}"`}),
 		...(file.storedAtMs === undefined ? {} : {'Last-Modified': new Date(file.storedAtMs).toUTCString()}),
 	};
-}
-
-/** While one buffer is on its way to the client, the next is being read: where the budget has room for two. */
-async function pump(
-	exchange: Exchange,
-	reader: FileReader,
-	options: {
-		readonly length: number;
-		readonly budget: BufferBudget;
-		readonly begin: () => void;
-		readonly sent: (bytes: number) => void;
-	},
-): Promise<void> {
-	const {length, budget, begin, sent} = options;
-	let left = length;
-	let sending: Promise<void> | undefined;
-	budget.enter();
-	try {
-		while (left > 0) {
-			if (!budget.double) {
-				await sending;
-			}
-			const buffer = budget.take();
-			let bytes: number;
-			try {
-				bytes = await reader.read(buffer.subarray(0, Math.min(left, buffer.length)));
-				if (bytes === 0) {
-					throw new MirrorError(`the file ended ${left} bytes early`);
-				}
-				await sending;
-			} catch (error) {
-				budget.give(buffer, false);
-				throw error;
-			}
-			if (left === length) {
-				begin();
-			}
-			left -= bytes;
-			sending = pass(buffer, bytes);
-			// It is awaited above or below; were the read in between to fail, nobody would look at it any more.
-			sending.catch(() => undefined);
-		}
-		await sending;
-	} finally {
-		budget.leave();
-	}
-	if (length === 0) {
-		begin();
-	}
-	exchange.end();
-
-	async function pass(buffer: Buffer, bytes: number): Promise<void> {
-		let taken = false;
-		try {
-			await exchange.write(buffer.subarray(0, bytes));
-			taken = true;
-			sent(bytes);
-		} finally {
-			// A connection that broke may still be sending from it.
-			budget.give(buffer, taken);
-		}
-	}
 }

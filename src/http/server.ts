@@ -8,12 +8,14 @@ import {setMaxListeners} from 'node:events';
 import type {IncomingMessage, ServerResponse} from 'node:http';
 import {hostname} from 'node:os';
 import {fastify, type FastifyInstance} from 'fastify';
-import {NotFoundError, StoppingError} from '../errors.js';
+import {MirrorError, NotFoundError, StoppingError} from '../errors.js';
 import type {Host} from '../host.js';
 import {allRoutes, type RouteSettings, type Served} from './all-routes.js';
 import type {Connection} from './connection.js';
 import {Exchange, type Front} from './exchange.js';
+import {KnownPaths} from './known-paths.js';
 import {Listener, type HttpLimits, type ListenOptions} from './listener.js';
+import {loadNativeSend, type NativeSend} from './native-send.js';
 import {PageFiles} from './page-files.js';
 import {RequestError} from './request-error.js';
 import {serveRoutes} from './routes.js';
@@ -30,6 +32,8 @@ export interface HttpOptions extends HttpSettings, Served {
 	readonly listen: readonly ListenOptions[];
 	/** The web page as it was built; `undefined`: none is served. */
 	readonly page: {readonly directory: string} | undefined;
+	/** `auto`: files are sent by the system where it can. */
+	readonly sendfile: 'auto' | 'off';
 }
 
 export interface HttpFront {
@@ -50,7 +54,15 @@ export interface HttpFront {
 const hostForm = /^(?:\[[0-9A-Za-z:.%_~-]+\]|[0-9A-Za-z._~-]+)(?::\d{1,5})?$/u;
 
 export async function startHttp(options: HttpOptions): Promise<HttpFront> {
-	const server = new HttpServer(options, await PageFiles.load(options.page?.directory, options.host.log));
+	const {host, page, sendfile} = options;
+	const pageFiles = await PageFiles.load(page?.directory, host.log);
+	const {native, why} =
+		sendfile === 'off' ? {native: undefined, why: 'the configuration says so'} : await loadNativeSend();
+	host.log.info(
+		{sendfile: native !== undefined, ...(why === undefined ? {} : {why})},
+		native === undefined ? 'files are read and written by Node.js' : 'files are sent by the system, without TLS',
+	);
+	const server = new HttpServer(options, pageFiles, native);
 	await server.start(options.listen);
 	return server;
 }
@@ -60,6 +72,7 @@ class HttpServer implements HttpFront {
 	readonly #front: Front;
 	readonly #app: FastifyInstance;
 	readonly #exchanges = new WeakMap<IncomingMessage, Exchange>();
+	readonly #known = new KnownPaths();
 	#settings: HttpSettings;
 	#listeners: readonly Listener[] = [];
 	/** Closed, but with answers still running. */
@@ -67,7 +80,7 @@ class HttpServer implements HttpFront {
 	readonly #goingDown = new AbortController();
 	#stopping: Promise<void> | undefined;
 
-	constructor(options: HttpOptions, page: PageFiles | undefined) {
+	constructor(options: HttpOptions, page: PageFiles | undefined, native: NativeSend | undefined) {
 		const {access, host, version} = options;
 		this.#host = host;
 		this.#settings = options;
@@ -81,6 +94,8 @@ class HttpServer implements HttpFront {
 		};
 		this.#app = fastify({
 			exposeHeadRoutes: false,
+			// No route has a schema: without these, fastify would load two compilers for them, a third of its weight.
+			schemaController: {compilersFactory: {buildValidator: noSchemas, buildSerializer: noSchemas}},
 			routerOptions: {caseSensitive: true, ignoreTrailingSlash: false, maxParamLength: 1024 * 1024},
 			// Targets are checked before they get here, so this is for what the router alone objects to.
 			frameworkErrors: (error, request, reply) => {
@@ -90,9 +105,9 @@ class HttpServer implements HttpFront {
 		});
 		const routes = allRoutes({
 			...options,
-			...{page, settings: () => this.#settings, stopping: this.#goingDown.signal},
+			...{page, native, settings: () => this.#settings, stopping: this.#goingDown.signal},
 		});
-		serveRoutes(this.#app, routes, {access, exchangeOf: request => this.#exchangeOf(request)});
+		serveRoutes(this.#app, routes, {access, known: this.#known, exchangeOf: request => this.#exchangeOf(request)});
 	}
 
 	async start(listen: readonly ListenOptions[]): Promise<void> {
@@ -211,6 +226,11 @@ class HttpServer implements HttpFront {
 			exchange.fail(new NotFoundError(`${asked} does not exist`));
 			return;
 		}
+		const known = this.#known.get(exchange);
+		if (known !== undefined) {
+			known(exchange);
+			return;
+		}
 		this.#exchanges.set(request, exchange);
 		// The router gets the path in its one form; the query is the exchange's to read.
 		request.url = path;
@@ -247,9 +267,14 @@ function checkRequest(request: IncomingMessage): void {
 	}
 	let hosts = 0;
 	for (let at = 0; at < rawHeaders.length; at += 2) {
-		hosts += rawHeaders[at]?.toLowerCase() === 'host' ? 1 : 0;
+		const name = rawHeaders[at];
+		hosts += name?.length === 4 && name.toLowerCase() === 'host' ? 1 : 0;
 	}
 	if (hosts > 1) {
 		throw new RequestError('BAD_REQUEST', 'there are several Host headers');
 	}
+}
+
+function noSchemas(): never {
+	throw new MirrorError('no route has a schema');
 }

@@ -17,17 +17,20 @@ export interface Target {
 }
 
 const absoluteForm = /^[A-Za-z][A-Za-z0-9+.-]*:\/\/[^/?#]*/u;
+/** Neither absolute nor encoded, no fragment, no slash beside another: as nearly all are. */
+const plainForm = /^(?:\/[\w.~:@!$&'()*+,;=-]+)+$/u;
 const rootPath = /^\/(?:ping$|datasets(?:\/|$))/u;
 
 /** Throws RequestError for malformed percent-encoding. */
 export function parseTarget(url: string, basePath: string): Target {
-	const [whole = ''] = url.replace(absoluteForm, '').split('#', 1);
+	const whole = url.startsWith('/') && !url.includes('#') ? url : withoutOrigin(url);
 	const mark = whole.indexOf('?');
 	const query = mark === -1 ? '' : whole.slice(mark + 1);
 	const asked = (mark === -1 ? whole : whole.slice(0, mark)) || '/';
 	// OPTIONS * asks about the server as a whole.
-	const path = asked === '*' ? '/' : asked.replaceAll(/\/{2,}/gu, '/');
-	if (!isDecodable(path)) {
+	const isPlain = plainForm.test(asked);
+	const path = isPlain ? asked : asked === '*' ? '/' : asked.replaceAll(/\/{2,}/gu, '/');
+	if (!isPlain && !isDecodable(path)) {
 		throw new RequestError('BAD_REQUEST', 'the path is not properly percent-encoded');
 	}
 	if (!path.startsWith('/')) {
@@ -43,6 +46,11 @@ export function parseTarget(url: string, basePath: string): Target {
 /** DSAPI's clients read errors in its own shape. */
 export function isOfDatasets({path = ''}: Target): boolean {
 	return /^\/(?:datasets|assets|api\/export)(?:\/|$)/u.test(path);
+}
+
+function withoutOrigin(url: string): string {
+	const [whole = ''] = url.replace(absoluteForm, '').split('#', 1);
+	return whole;
 }
 
 function ownPath(path: string): string {

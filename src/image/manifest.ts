@@ -8,6 +8,7 @@ import {createHash} from 'node:crypto';
 import {IntegrityError} from '../errors.js';
 import {parseDate} from './dates.js';
 import {elementsOf, isObject, membersOf, ownCopy, readCompact, type CompactJson} from './json-text.js';
+import {PackedManifest} from './packed.js';
 
 declare const brand: unique symbol;
 
@@ -204,6 +205,9 @@ export function servedText(manifest: Manifest, shown: Shown): string {
 
 /** Of the manifest as it goes out. Without quotes. */
 export function manifestEtag(manifest: Manifest, shown?: Shown): string {
+	if (manifest instanceof PackedManifest) {
+		return Buffer.from(manifest.digest, 'latin1').toString('hex');
+	}
 	const text = shown === undefined ? manifest.text : servedText(manifest, shown);
 	return createHash('sha1').update(text).digest('hex');
 }

@@ -24,6 +24,8 @@ interface TextFilter {
 
 type Marker = {readonly uuid: Uuid} | {readonly atMs: number};
 
+const stepLength = 256;
+
 /** What a list request asks for (contract 7), checked. */
 export interface ImageQuery {
 	/** The same text for the same question: a key for caches. */
@@ -102,25 +104,80 @@ export function parseImageQuery(params: QueryParams, caller: ListCaller): ImageQ
  * Throws NotFoundError for a marker that the caller cannot see.
  */
 export function runImageQuery(query: ImageQuery, images: readonly Manifest[]): readonly Manifest[] {
-	const {marker} = query;
-	// First, so that a wrong marker is told from an empty page.
-	const first = marker === undefined || 'atMs' in marker ? undefined : markerImage(query, marker.uuid, images);
-	const matchesTags = tagMatcher(query.tags, query.billingTags);
-	let found = images.filter(image => matches(query, image) && matchesTags(image));
-	if (query.newestFirst) {
-		found.reverse();
+	const steps = imageQuerySteps(query, images);
+	for (;;) {
+		const step = steps.next();
+		if (step.done === true) {
+			const places = step.value;
+			const isAll = places.length === images.length && !query.newestFirst;
+			return isAll ? images : places.flatMap(place => images[place] ?? []);
+		}
 	}
-	if (first !== undefined) {
-		found = found.filter(image => isFrom(compareImages(image, first), query.newestFirst));
-	} else if (marker !== undefined && 'atMs' in marker) {
+}
+
+/**
+ * The same as places in `images`, standing still now and then: tags cost a look into the text of each image.
+ * `candidates`: places in their order; nothing else is looked at.
+ */
+export function* imageQuerySteps(
+	query: ImageQuery,
+	images: readonly Manifest[],
+	candidates?: readonly number[],
+): Generator<undefined, readonly number[], undefined> {
+	const {newestFirst, limit = Infinity} = query;
+	// First, so that a wrong marker is told from an empty page.
+	const isFromMarker = markerFilter(query, images);
+	const matchesTags = tagMatcher(query.tags, query.billingTags);
+	const count = candidates?.length ?? images.length;
+	const found: number[] = [];
+	for (let step = 0; step < count && found.length < limit; step++) {
+		const at = newestFirst ? count - 1 - step : step;
+		const place = candidates === undefined ? at : (candidates[at] ?? 0);
+		const image = images[place];
+		if (image !== undefined && matches(query, image) && isFromMarker(image) && matchesTags(image)) {
+			found.push(place);
+		}
+		if (step % stepLength === stepLength - 1) {
+			yield;
+		}
+	}
+	return found;
+}
+
+/** Where in a list the images of each name are: most questions are about one. */
+export class NameIndex {
+	readonly #byName = new Map<string, number[]>();
+
+	constructor(images: readonly Manifest[]) {
+		for (const [place, {name}] of images.entries()) {
+			const places = this.#byName.get(name);
+			if (places === undefined) {
+				this.#byName.set(name, [place]);
+			} else {
+				places.push(place);
+			}
+		}
+	}
+
+	/** `undefined`: all of the list. */
+	candidates({name}: ImageQuery): readonly number[] | undefined {
+		return name?.how === 'equal' ? (this.#byName.get(name.text) ?? []) : undefined;
+	}
+}
+
+/** Whether an image comes at the marker or behind it. Throws NotFoundError for one that the caller cannot see. */
+function markerFilter(query: ImageQuery, images: readonly Manifest[]): (image: Manifest) => boolean {
+	const {marker, newestFirst} = query;
+	if (marker === undefined) {
+		return () => true;
+	}
+	if ('atMs' in marker) {
 		const {atMs} = marker;
 		// Images without date pass every marker.
-		found = found.filter(image => image.publishedMs === 0 || isFrom(image.publishedMs - atMs, query.newestFirst));
+		return ({publishedMs}) => publishedMs === 0 || isFrom(publishedMs - atMs, newestFirst);
 	}
-	if (query.limit !== undefined && found.length > query.limit) {
-		found = found.slice(0, query.limit);
-	}
-	return found.length === images.length && !query.newestFirst ? images : found;
+	const first = markerImage(query, marker.uuid, images);
+	return image => isFrom(compareImages(image, first), newestFirst);
 }
 
 /** Inclusive: the client knows the marker and drops it. */

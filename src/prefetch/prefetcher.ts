@@ -243,6 +243,12 @@ export class Prefetcher implements PrefetchApi {
 	}
 
 	async #chooseAll(): Promise<void> {
+		if (this.#runners.size === 0) {
+			// Nobody wants to know what there is.
+			this.#watchExpiry();
+			return;
+		}
+		await this.#ahead.prepare?.();
 		const offer = this.#latestOffer();
 		let since = performance.now();
 		for (const runner of [...this.#runners.values()]) {

@@ -197,6 +197,9 @@ export class Remote {
 			etag: etag === undefined || etag === '' || /^w\//i.test(etag) ? undefined : etag,
 			// Of a part, servers disagree whether it is the digest of the part or of the whole.
 			contentMd5: part === undefined ? md5In(header('content-md5')) : undefined,
+			giveBack: chunk => {
+				this.#transport.giveBack(chunk);
+			},
 		};
 	}
 

@@ -69,6 +69,8 @@ export interface FileBody {
 	readonly contentMd5: string | undefined;
 	/** Which of the source's addresses answered: ETags of different servers cannot be compared. */
 	readonly address?: string;
+	/** Takes back chunks of `stream` that nobody looks at any more, so that their memory is used again. */
+	readonly giveBack?: (chunk: Buffer) => void;
 }
 
 export interface Icon {

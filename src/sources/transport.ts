@@ -2,13 +2,11 @@
  * One source's way over HTTP: connections, timeouts, proxies, TLS, credentials and redirects.
  *
  * `remote.ts` reads what comes back; here it is only fetched. `undefined` means that the server answered that it has no
- * such thing, everything else that is no success throws a SourceFailure that names the URL. undici has its only door
- * here.
+ * such thing, everything else that is no success throws a SourceFailure that names the URL.
  */
-import type {LookupFunction} from 'node:net';
+import type {LookupFunction, Socket} from 'node:net';
 import type {Readable} from 'node:stream';
 import {rootCertificates} from 'node:tls';
-import {Agent, Pool, ProxyAgent, type Dispatcher} from 'undici';
 import {describe} from '../errors.js';
 import type {Clock} from '../host.js';
 import {showUrl, type Address} from './address.js';
@@ -17,8 +15,18 @@ import {SourceFailure, printable, type FailureDetails} from './failure.js';
 import {publicLookup} from './private-address.js';
 import {isTransient, problemOf, retryAfter, statusText, wordsIn, type Timeouts} from './problems.js';
 import {proxyFor, type ProxyEnvironment} from './proxy.js';
+import {ReadMemory} from './read-memory.js';
 import {RedirectRules, locationFrom, type RedirectPolicy} from './redirects.js';
 import type {Ask} from './source.js';
+import {
+	Agent,
+	Pool,
+	ProxyAgent,
+	buildConnector,
+	type ConnectOptions,
+	type ConnectCallback,
+	type Dispatcher,
+} from './undici.js';
 
 export interface TransportSettings extends Timeouts {
 	/** To one server at once: more than there are file transfers, so that these never starve the rest. */
@@ -68,6 +76,7 @@ export class Transport {
 	readonly #addresses: readonly Address[];
 	readonly #rules: RedirectRules;
 	readonly #dispatchers = new Map<string, Dispatcher>();
+	readonly #memory = new ReadMemory();
 	#closed: Promise<void> | undefined;
 
 	constructor(options: {
@@ -134,6 +143,11 @@ export class Transport {
 		const cause = details.cause === undefined ? '' : printable(describe(details.cause));
 		const why = cause === '' || problem.includes(cause) ? problem : `${problem} (${cause})`;
 		return new SourceFailure(this.#source, `${this.#shown(new URL(url))} ${why}`, details);
+	}
+
+	/** What was had of a body is not needed any more: its memory may be used again. */
+	giveBack(chunk: Buffer): void {
+		this.#memory.giveBack(chunk);
 	}
 
 	/** Resolves once nothing uses the connections any more; nothing new is asked for meanwhile. */
@@ -233,10 +247,30 @@ export class Transport {
 	#direct(own: boolean): Dispatcher {
 		const {connectTimeoutMs, connections, redirects, lookup} = this.#settings;
 		const checked = own || redirects === 'any' ? lookup : publicLookup(lookup);
+		const common = {timeout: connectTimeoutMs, ...(checked === undefined ? {} : {lookup: checked})};
+		const encrypted = buildConnector({...common, ...this.#tls(own)});
 		return new Agent({
 			connections,
-			connect: {timeout: connectTimeoutMs, ...this.#tls(own), ...(checked === undefined ? {} : {lookup: checked})},
+			connect: (options, callback) => {
+				if (options.protocol === 'https:') {
+					encrypted(options, callback);
+				} else {
+					this.#connectPlain(options, common, callback);
+				}
+			},
 		});
+	}
+
+	/** Each connection reads into blocks of its own. */
+	#connectPlain(
+		options: ConnectOptions,
+		common: {readonly timeout: number; readonly lookup?: LookupFunction},
+		callback: ConnectCallback,
+	): void {
+		const onread = this.#memory.forConnection(bytes => socket.push(bytes));
+		// undici's types leave out that the connector returns the socket, and that net.connect gets what it does not know.
+		const connect = buildConnector({...common, onread});
+		const socket = (connect as unknown as (...args: Parameters<typeof connect>) => Socket)(options, callback);
 	}
 
 	#proxied(proxy: URL, own: boolean): Dispatcher {

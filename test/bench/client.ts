@@ -1,92 +1,110 @@
 /**
- * The benchmark's client, a process of its own: fetches one URL over so many connections and throws the bytes away.
+ * The benchmark's client where no C compiler is: the same arguments as `client.c`, the same line of JSON.
  *
- * `node client.js URL CONNECTIONS REQUESTS` asks REQUESTS times on each connection and prints one line of JSON. Bytes go
- * into one fixed buffer, so that it measures servers and not Node's allocator.
+ * Bytes go into one fixed buffer, so that it measures servers and not Node's allocator; it cannot read slowly.
  */
+import {readFileSync} from 'node:fs';
 import {connect} from 'node:net';
 import {performance} from 'node:perf_hooks';
+import {parseArgs} from 'node:util';
+import {percentile} from './rows.js';
+import type {ClientResult} from './tools.js';
 
-export interface ClientResult {
-	readonly seconds: number;
-	readonly bytes: number;
-	readonly requests: number;
-	/** Answers that were no 200, or cut short. */
-	readonly failed: number;
-	/** Milliseconds until the first byte of the body, sorted. */
-	readonly firstByteMs: readonly number[];
-}
-
-const [target = '', connections = '1', requests = '1'] = process.argv.slice(2);
-const url = new URL(target);
+const {values, positionals} = parseArgs({
+	allowPositionals: true,
+	options: {
+		connections: {type: 'string', short: 'c', default: '1'},
+		requests: {type: 'string', short: 'k', default: '1'},
+		status: {type: 'string', short: 's', default: '200'},
+		header: {type: 'string', short: 'H', multiple: true, default: []},
+	},
+});
+const [host = '', port = '', ...given] = positionals;
+const paths = given.flatMap(one => (one.startsWith('@') ? readFileSync(one.slice(1), 'utf8').split('\n') : [one]));
+const extra = values.header.map(header => `${header}\r\n`).join('');
 const scratch = Buffer.allocUnsafeSlow(1_048_576);
-const result = {bytes: 0, requests: 0, failed: 0, firstByteMs: [] as number[]};
+const firstByteMs: number[] = [];
+let [bytes, requests, failed, asked] = [0, 0, 0, 0];
 
 function run(count: number): Promise<void> {
-	return new Promise((resolve, reject) => {
+	return new Promise(resolve => {
 		let head = '';
 		let left = -1;
 		let done = 0;
-		let askedAt = 0;
+		let askedAt = performance.now();
 		const ask = (): void => {
 			head = '';
 			left = -1;
-			askedAt = performance.now();
-			socket.write(`GET ${url.pathname}${url.search} HTTP/1.1\r\nHost: ${url.host}\r\n\r\n`);
+			socket.write(`GET ${paths[asked++ % paths.length] ?? '/'} HTTP/1.1\r\nHost: ${host}:${port}\r\n${extra}\r\n`);
 		};
-		const take = (length: number, buffer: Uint8Array): void => {
-			let body = length;
+		const finished = (): void => {
+			requests++;
+			done++;
+			if (done === count) {
+				socket.end();
+				resolve();
+			} else {
+				askedAt = performance.now();
+				ask();
+			}
+		};
+		const take = (chunk: Buffer): void => {
+			let body = chunk.length;
 			if (left === -1) {
-				head += Buffer.from(buffer.buffer, 0, Math.min(length, 16_384)).toString('latin1');
+				const before = head.length;
+				head += chunk.toString('latin1', 0, 16_384);
 				const end = head.indexOf('\r\n\r\n');
 				if (end === -1) {
 					return;
 				}
-				body = length - (end + 4 - (head.length - Math.min(length, 16_384)));
-				left = Number(/content-length: *(\d+)/i.exec(head)?.[1] ?? '0');
-				result.failed += head.startsWith('HTTP/1.1 200') ? 0 : 1;
+				body -= end + 4 - before;
+				const length = /\ncontent-length: *(\d+)/i.exec(head)?.[1];
+				left = Number(length ?? 0);
+				const empty = values.status === '304' || values.status === '204';
+				if (!head.startsWith(`HTTP/1.1 ${values.status}`) || (length === undefined && !empty)) {
+					socket.destroy();
+					return;
+				}
+				left = empty ? 0 : left;
 			}
-			if (body > 0 && result.firstByteMs.length < 10_000 && left > 0 && head !== 'begun') {
-				result.firstByteMs.push(performance.now() - askedAt);
+			if ((body > 0 || left === 0) && head !== 'begun') {
+				firstByteMs.push(performance.now() - askedAt);
 				head = 'begun';
 			}
 			left -= body;
-			result.bytes += body;
+			bytes += body;
 			if (left === 0) {
-				result.requests++;
-				done++;
-				if (done === count) {
-					socket.end();
-					resolve();
-				} else {
-					ask();
-				}
+				finished();
 			}
 		};
 		const socket = connect({
-			port: Number(url.port),
-			host: url.hostname,
+			port: Number(port),
+			host,
 			onread: {
 				buffer: scratch,
-				callback(length, buffer) {
-					take(length, buffer);
+				callback(length) {
+					take(scratch.subarray(0, length));
 					return true;
 				},
 			},
 		});
 		socket.on('connect', ask);
-		socket.on('error', reject);
+		// What follows is the close, which counts what is missing.
+		socket.on('error', () => undefined);
 		socket.on('close', () => {
-			if (done < count) {
-				result.failed++;
-				resolve();
-			}
+			failed += count - done;
+			resolve();
 		});
 	});
 }
 
 const begun = performance.now();
-await Promise.all(Array.from({length: Number(connections)}, () => run(Number(requests))));
+await Promise.all(Array.from({length: Number(values.connections)}, () => run(Number(values.requests))));
 const seconds = (performance.now() - begun) / 1000;
-result.firstByteMs.sort((a, b) => a - b);
-process.stdout.write(`${JSON.stringify({seconds, ...result})}\n`);
+const {user, system} = process.cpuUsage();
+const at = (share: number): number => percentile(firstByteMs, share);
+const result: ClientResult = {
+	...{seconds, bytes, requests, failed, cpuSeconds: (user + system) / 1e6},
+	firstByteMs: {min: at(0), median: at(0.5), p99: at(0.99), max: at(1)},
+};
+process.stdout.write(`${JSON.stringify(result)}\n`);

@@ -1,184 +1,210 @@
 /**
- * `npm run bench`: how fast the mirror is, as ratios against nginx in the same run.
+ * `npm run bench`: how fast the mirror is, beside nginx in the same run, and whether that is what it must be.
  *
- * Each workload runs against both in turns, several rounds; what is printed are medians of the ratios inside a round,
- * so that a noisy machine disturbs both alike. `--short` only proves that it runs. Needs nginx.
+ * Each workload runs against both in turns, several rounds; rows are medians, ratios those inside a round, so that a
+ * noisy machine disturbs both alike. All of it happens in a network of its own where that may be had.
  */
-import {execFile} from 'node:child_process';
+import {execFile, spawn} from 'node:child_process';
+import {once} from 'node:events';
+import {mkdir, mkdtemp, readFile, rm, writeFile} from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
 import {performance} from 'node:perf_hooks';
 import {fileURLToPath} from 'node:url';
-import {promisify} from 'node:util';
-import {makeImage, makeManifests} from '../helpers/make-image.js';
-import type {ClientResult} from './client.js';
-import {Bench, peakMiB, residentMiB} from './servers.js';
+import {parseArgs, promisify} from 'node:util';
+import {benchCatalog} from './catalog.js';
+import {benchCold, benchHerd} from './cold.js';
+import {benchGrowth} from './growth.js';
+import {benchHits, benchPlainHits} from './hits.js';
+import {benchPauses} from './pauses.js';
+import {tableText, type Machine, type Report, type Row} from './rows.js';
+import {Bench} from './servers.js';
+import {benchSlowReader} from './slow-reader.js';
+import {benchStart} from './start.js';
+import {Missing, makeTools, program, type Tools} from './tools.js';
 import {benchUploads} from './uploads.js';
 
 const run = promisify(execFile);
-const isShort = process.argv.includes('--short');
-const rounds = isShort ? 1 : 5;
-const megabytes = isShort ? 16 : 256;
-const client = fileURLToPath(new URL('client.js', import.meta.url));
+const mayNot = 77;
 
-async function fetchAll(url: string, connections: number, requests: number): Promise<ClientResult> {
-	const {stdout} = await run(process.execPath, [client, url, String(connections), String(requests)]);
-	const result = JSON.parse(stdout) as ClientResult;
-	if (result.failed > 0) {
-		throw new Error(`${result.failed} of ${connections * requests} requests to ${url} failed`);
-	}
-	return result;
-}
+type Workload = (bench: Bench, options: {readonly short: boolean}) => Promise<readonly Row[]>;
 
-function median(values: readonly number[]): number {
-	return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? NaN;
-}
+const workloads: Readonly<Record<string, Workload>> = {
+	hits: benchHits,
+	'hits-plain': benchPlainHits,
+	cold: benchCold,
+	herd: benchHerd,
+	'slow-reader': benchSlowReader,
+	catalog: benchCatalog,
+	pauses: benchPauses,
+	growth: benchGrowth,
+	start: benchStart,
+	uploads: benchUploads,
+};
 
-const table: Record<string, Record<string, string | number>> = {};
+const help = `npm run bench -- [--only NAME]... [--short] [--json FILE] [--dir FOLDER] [--main FILE]
 
-/** Runs both in turns; notes the rates and the median of their ratio. */
-async function compare(
-	name: string,
-	unit: string,
-	ours: () => Promise<number>,
-	peer: () => Promise<number>,
-): Promise<void> {
-	const pairs: [number, number][] = [];
-	for (let round = 0; round < rounds; round++) {
-		pairs.push([await ours(), await peer()]);
-	}
-	table[name] = {
-		ours: Number(median(pairs.map(([a]) => a)).toPrecision(3)),
-		nginx: Number(median(pairs.map(([, b]) => b)).toPrecision(3)),
-		unit,
-		ratio: Number(median(pairs.map(([a, b]) => a / b)).toFixed(2)),
-	};
-}
+  --only NAME   only this workload: ${Object.keys(workloads).join(', ')}
+  --short       small files, one round: proves that everything runs, and measures nothing
+  --json FILE   where to write all rows as JSON (build/bench.json)
+  --dir FOLDER  where files are kept meanwhile, some 10 GB of them (${os.tmpdir()})
+  --main FILE   the mirror's main.js, of another build than this one
 
-const bench = await Bench.open();
-try {
-	const image = makeImage({size: megabytes * 1_048_576});
-	const path = `/images/${image.uuid}/file`;
-	const origin = await bench.origin([image], [], undefined);
-	const warm = await bench.mirror(origin);
-	await fetchAll(warm.url + path, 1, 1);
-	const rate = async (url: string, connections: number, requests: number): Promise<number> => {
-		const {bytes, seconds} = await fetchAll(url, connections, requests);
-		return bytes / seconds / 1e9;
-	};
-	for (const connections of [1, 8, 64]) {
-		const requests = Math.max(1, Math.floor(16 / connections));
-		await compare(
-			`hit, ${connections} connections`,
-			'GB/s',
-			() => rate(warm.url + path, connections, requests),
-			() => rate(origin + path, connections, requests),
-		);
-	}
-	table['memory after hits'] = {ours: await peakMiB(warm.pid), unit: 'MiB, peak'};
+Needs nginx; a C compiler as "cc", without which much is left out; and varnishd, if it is to be compared with.
+`;
 
-	const lists: [string, number][] = isShort
-		? [['list of 1,000', 1000]]
-		: [
-				['list of 1,000', 1000],
-				['list of 10,000', 10_000],
-			];
-	for (const [name, count] of lists) {
-		const manifests = makeManifests(count);
-		const listOrigin = await bench.origin([], manifests, undefined);
-		const mirror = await bench.mirror(listOrigin);
-		await fetchAll(`${mirror.url}/images`, 1, 1);
-		const times = Math.ceil(20_000 / count);
-		const perSecond = async (url: string): Promise<number> => {
-			const {requests, seconds} = await fetchAll(url, 4, times);
-			return requests / seconds;
-		};
-		await compare(
-			name,
-			'requests/s',
-			() => perSecond(`${mirror.url}/images`),
-			() => perSecond(`${listOrigin}/images`),
-		);
-		if (count === 1000) {
-			const one = manifests[0]?.uuid ?? '';
-			const many = async (url: string): Promise<number> => {
-				const {requests, seconds} = await fetchAll(url, 16, 1000);
-				return requests / seconds;
-			};
-			await compare(
-				'one manifest',
-				'requests/s',
-				() => many(`${mirror.url}/images/${one}`),
-				() => many(`${listOrigin}/image`),
-			);
-		}
-	}
+const {values} = parseArgs({
+	options: {
+		only: {type: 'string', multiple: true, default: Object.keys(workloads)},
+		short: {type: 'boolean', default: false},
+		json: {type: 'string', default: 'build/bench.json'},
+		dir: {type: 'string', default: os.tmpdir()},
+		main: {type: 'string'},
+		help: {type: 'boolean', default: false},
+		// Said by the outer process to the one in the network of its own.
+		inside: {type: 'string'},
+		network: {type: 'string', default: 'own'},
+	},
+});
 
-	for (const [name, limit] of [
-		['upstream unlimited', undefined],
-		['upstream 100 MB/s', 100_000_000],
-	] as const) {
-		const slow = await bench.origin([image], [], limit);
-		for (const [who, connections] of [
-			['cold, one client', 1],
-			['herd, 32 clients', 32],
-		] as const) {
-			const ratios: number[] = [];
-			const seconds: number[] = [];
-			const firstBytes: number[] = [];
-			for (let round = 0; round < (isShort ? 1 : 3); round++) {
-				const cold = await bench.mirror(slow);
-				await fetchAll(`${cold.url}/images`, 1, 1);
-				const ours = await fetchAll(cold.url + path, connections, 1);
-				const direct = await fetchAll(slow + path, 1, 1);
-				ratios.push(ours.seconds / direct.seconds);
-				seconds.push(ours.seconds);
-				firstBytes.push(ours.firstByteMs.at(-1) ?? NaN);
-				process.kill(cold.pid, 'SIGKILL');
+/** Compiles what is needed, and runs this program once more in a network of its own, if there may be one. */
+async function outside(): Promise<number> {
+	const folder = await mkdtemp(path.join(path.resolve(values.dir), 'imgmirror-bench-'));
+	try {
+		const tools = await makeTools(folder);
+		const again = [fileURLToPath(import.meta.url), ...process.argv.slice(2), '--inside', folder];
+		if (tools.compiled) {
+			const code = await passOn(program(tools, 'network'), ['run', process.execPath, ...again]);
+			if (code !== mayNot) {
+				return code;
 			}
-			table[`${who}, ${name}`] = {
-				ours: Number(median(seconds).toPrecision(3)),
-				unit: `s; slowest first byte ${median(firstBytes).toFixed(0)} ms`,
-				'x one direct download': Number(median(ratios).toFixed(2)),
-			};
+		}
+		process.stderr.write("bench: no network of its own: this runs on the machine's loopback\n");
+		return await passOn(process.execPath, [...again, '--network', "the machine's"]);
+	} finally {
+		await rm(folder, {recursive: true, force: true, maxRetries: 5});
+	}
+}
+
+async function passOn(name: string, args: readonly string[]): Promise<number> {
+	const child = spawn(name, args, {stdio: 'inherit'});
+	const pass = (signal: NodeJS.Signals): void => {
+		child.kill(signal);
+	};
+	// Ctrl-C reaches the child by itself.
+	const wait = (): void => undefined;
+	process.on('SIGTERM', pass).on('SIGINT', wait);
+	const [code] = (await once(child, 'exit')) as [number | null];
+	process.off('SIGTERM', pass).off('SIGINT', wait);
+	return code ?? 1;
+}
+
+async function inside(folder: string): Promise<number> {
+	const tools: Tools = {folder, compiled: values.network === 'own' || (await isThere(path.join(folder, 'client')))};
+	const main = values.main === undefined ? undefined : path.resolve(values.main);
+	const {short} = values;
+	let bench: Bench | undefined;
+	const stop = (code: number): void => {
+		void (bench?.close() ?? Promise.resolve()).finally(() => process.exit(code));
+	};
+	for (const signal of ['SIGTERM', 'SIGINT']) {
+		process.on(signal, () => stop(130));
+	}
+	// Servers must not be left behind, whatever happens.
+	process.on('uncaughtException', error => {
+		console.error(error);
+		stop(1);
+	});
+	const rows: Row[] = [];
+	const skipped: Record<string, string> = {};
+	const begun = performance.now();
+	let failed = false;
+	for (const name of Object.keys(workloads).filter(one => values.only.includes(one))) {
+		const from = performance.now();
+		const own = path.join(folder, name);
+		await mkdir(own);
+		bench = new Bench(tools, {folder: own, main, short});
+		try {
+			const found = (await workloads[name]?.(bench, {short})) ?? [];
+			rows.push(...found);
+			process.stderr.write(`${tableText(found)}\nbench: ${name} took ${seconds(from)} s\n`);
+		} catch (error) {
+			const why = error instanceof Error ? error.message : String(error);
+			skipped[name] = why;
+			// What is left out for want of a program is no failure; the others are measured all the same.
+			failed ||= !(error instanceof Missing);
+			process.stderr.write(`bench: ${name}: ${why}\n`);
+		} finally {
+			await bench.close();
+			await rm(own, {recursive: true, force: true, maxRetries: 5});
 		}
 	}
-
-	const published = await benchUploads(bench, {megabytes: isShort ? 16 : 512, rounds: isShort ? 1 : 3});
-	table['upload'] = {
-		ours: Number((published.bytes / median(published.upload) / 1e6).toPrecision(3)),
-		'cat; sha1sum': Number((published.bytes / median(published.cat) / 1e6).toPrecision(3)),
-		unit: 'MB/s',
-		ratio: Number(median(published.upload.map((took, at) => (published.cat[at] ?? NaN) / took)).toFixed(2)),
+	const report: Report = {
+		machine: await machineOf(tools),
+		...{seconds: Number(seconds(begun)), short, rows, skipped},
 	};
-	table['8 uploads at once'] = {
-		ours: Number((published.eight.bytes / published.eight.seconds / 1e6).toPrecision(3)),
-		unit: `MB/s together; ${published.eight.peakMiB} MiB peak`,
-	};
-
-	const count = isShort ? 1000 : 25_000;
-	const big = await bench.origin([], makeManifests(count), undefined);
-	const begun = performance.now();
-	const mirror = await bench.mirror(big, {
-		sources: [{name: 'origin', url: big, type: 'imgapi', listTtl: isShort ? '1s' : '5s'}],
-	});
-	const listed = await fetchAll(`${mirror.url}/images`, 1, 1);
-	table[`${count} manifests`] = {
-		ours: Number(((performance.now() - begun) / 1000).toFixed(2)),
-		unit: `s from start of the process to the whole list sent (${(listed.bytes / 1e6).toFixed(1)} MB)`,
-	};
-	const metrics = async (): Promise<{refreshes: number; seconds: number}> => {
-		const text = await (await fetch(`${mirror.url}/metrics`)).text();
-		const of = (suffix: string): number =>
-			Number(
-				new RegExp(`imgmirror_source_seconds_${suffix}\\{[^}]*what="list"[^}]*\\} ([\\d.e-]+)`).exec(text)?.[1] ?? 0,
-			);
-		return {refreshes: of('count'), seconds: of('sum')};
-	};
-	const before = await metrics();
-	for (let now = before; now.refreshes < before.refreshes + 2; now = await metrics()) {
-		await fetchAll(`${mirror.url}/ping`, 1, 1);
-	}
-	table['memory with them, after two refreshes'] = {ours: await residentMiB(mirror.pid), unit: 'MiB resident'};
-} finally {
-	await bench.close();
+	console.log(textOf(report));
+	await mkdir(path.dirname(path.resolve(values.json)), {recursive: true});
+	await writeFile(values.json, `${JSON.stringify(report, null, 2)}\n`);
+	return failed ? 1 : 0;
 }
-console.table(table);
+
+function seconds(since: number): string {
+	return ((performance.now() - since) / 1000).toFixed(1);
+}
+
+async function isThere(file: string): Promise<boolean> {
+	return readFile(file).then(
+		() => true,
+		() => false,
+	);
+}
+
+function textOf({machine, rows, skipped, short, seconds: took}: Report): string {
+	const misses = rows.filter(({holds}) => holds === false).length;
+	const judged = rows.filter(({holds}) => holds !== undefined).length;
+	return [
+		Object.entries(machine)
+			.map(([key, value]) => `${key}: ${value}`)
+			.join('; '),
+		'',
+		tableText(rows),
+		'',
+		...Object.entries(skipped).map(([name, why]) => `${name} was left out: ${why}`),
+		`${took} s; of ${judged} targets ${judged - misses} held${short ? ', which a short run says nothing about' : ''}`,
+	].join('\n');
+}
+
+async function machineOf(tools: Tools): Promise<Machine> {
+	const network = tools.compiled
+		? (JSON.parse((await run(program(tools, 'network'), ['show'])).stdout) as Record<string, string | number>)
+		: {};
+	const version = async (name: string, flag: string): Promise<string> => {
+		const {stdout, stderr} = await run(name, [flag], {
+			env: {...process.env, PATH: `${process.env['PATH'] ?? ''}:/usr/sbin:/sbin`},
+		}).catch(() => ({stdout: '', stderr: ''}));
+		return /\d+(?:\.\d+)+/.exec(stdout + stderr)?.[0] ?? 'none';
+	};
+	return {
+		processor: os.cpus()[0]?.model ?? 'unknown',
+		cores: os.cpus().length,
+		'memory GiB': Math.round(os.totalmem() / 2 ** 30),
+		kernel: os.release(),
+		node: process.versions.node,
+		nginx: await version('nginx', '-v'),
+		varnish: await version('varnishd', '-V'),
+		network: values.network,
+		...network,
+		'load at the end': (os.loadavg()[0] ?? 0).toFixed(1),
+	};
+}
+
+const unknown = values.only.filter(name => !(name in workloads));
+if (values.help || unknown.length > 0) {
+	(unknown.length > 0 ? process.stderr : process.stdout).write(
+		unknown.length > 0 ? `there is no workload ${unknown.join(', ')}\n\n${help}` : help,
+	);
+	process.exitCode = unknown.length > 0 ? 2 : 0;
+} else {
+	process.exitCode = await (values.inside === undefined ? outside() : inside(values.inside));
+}

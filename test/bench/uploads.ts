@@ -8,23 +8,14 @@ import path from 'node:path';
 import {performance} from 'node:perf_hooks';
 import {promisify} from 'node:util';
 import {pseudoRandom} from '../helpers/make-image.js';
-import {peakMiB, type Bench} from './servers.js';
+import {peakMiB} from './processes.js';
+import {compared, rounded, type Row} from './rows.js';
+import type {Bench} from './servers.js';
 
 const run = promisify(execFile);
 
-export interface UploadResult {
-	/** Seconds of each round. */
-	readonly upload: readonly number[];
-	readonly cat: readonly number[];
-	/** Eight at once: seconds, bytes in all, and the most memory that the server ever had. */
-	readonly eight: {readonly seconds: number; readonly bytes: number; readonly peakMiB: number};
-	readonly bytes: number;
-}
-
-export async function benchUploads(
-	bench: Bench,
-	{megabytes, rounds}: {readonly megabytes: number; readonly rounds: number},
-): Promise<UploadResult> {
+export async function benchUploads(bench: Bench, options: {readonly short: boolean}): Promise<Row[]> {
+	const [megabytes, rounds] = options.short ? [16, 1] : [512, 3];
 	const file = path.join(bench.folder, 'upload');
 	await writeRandom(file, megabytes);
 	const mirror = await bench.mirror('http://127.0.0.1:9', {
@@ -55,17 +46,28 @@ export async function benchUploads(
 		await work();
 		return (performance.now() - begun) / 1000;
 	};
-	const uploads: number[] = [];
-	const cats: number[] = [];
-	for (let round = 0; round < rounds; round++) {
-		uploads.push(await timed(upload));
-		cats.push(
-			await timed(() => run('/bin/sh', ['-c', 'cat "$1" > "$1.copy"; sha1sum "$1.copy"; rm "$1.copy"', 'sh', file])),
-		);
-	}
-	const seconds = await timed(() => Promise.all(Array.from({length: 8}, upload)));
 	const bytes = megabytes * 1_048_576;
-	return {upload: uploads, cat: cats, bytes, eight: {seconds, bytes: 8 * bytes, peakMiB: await peakMiB(mirror.pid)}};
+	const rates: [number, number][] = [];
+	for (let round = 0; round < rounds; round++) {
+		bench.progress(`uploads: round ${round + 1} of ${rounds}`);
+		const ours = await timed(upload);
+		const cat = await timed(() =>
+			run('/bin/sh', ['-c', 'cat "$1" > "$1.copy"; sha1sum "$1.copy"; rm "$1.copy"', 'sh', file]),
+		);
+		rates.push([bytes / ours / 1e6, bytes / cat / 1e6]);
+	}
+	bench.progress('uploads: 8 at once');
+	const seconds = await timed(() => Promise.all(Array.from({length: 8}, upload)));
+	const peak = peakMiB(mirror.pid);
+	await mirror.stop();
+	const [workload, unit] = ['uploads', 'MB/s'];
+	return [
+		compared({workload, what: `one of ${megabytes} MiB`, unit, peerName: 'cat; sha1sum'}, rates),
+		{
+			...{workload, what: '8 at once, together', unit, ours: rounded((8 * bytes) / seconds / 1e6)},
+			note: `${peak} MiB resident at most`,
+		},
+	];
 }
 
 async function writeRandom(file: string, megabytes: number): Promise<void> {

@@ -46,3 +46,37 @@ test('what came before a failure is handed out first', async t => {
 	t.is(Buffer.concat((await batches.next(signal)) ?? []).toString(), 'abc');
 	await t.throwsAsync(batches.next(signal), {message: 'cut'});
 });
+
+test('what comes right after a batch is gathered with what follows it', async t => {
+	const {signal} = new AbortController();
+	let gathered = false;
+	// A machine that stands still for a moment lets the time for it pass.
+	for (let round = 0; round < 100 && !gathered; round++) {
+		const stream = new Readable({read: () => undefined});
+		const batches = new Batches(stream);
+		stream.push('a');
+		t.is(Buffer.concat((await batches.next(signal)) ?? []).toString(), 'a');
+		stream.push('b');
+		await new Promise(setImmediate);
+		const next = batches.next(signal);
+		stream.push('c');
+		stream.push(null);
+		const second = Buffer.concat((await next) ?? []).toString();
+		gathered = second === 'bc';
+		t.is(second + Buffer.concat((await batches.next(signal)) ?? []).toString(), 'bc');
+	}
+	t.true(gathered);
+});
+
+test('what is gathered does not wait for more than comes', async t => {
+	const {signal} = new AbortController();
+	const stream = new Readable({read: () => undefined});
+	const batches = new Batches(stream);
+	for (const text of ['a', 'b', 'c']) {
+		stream.push(text);
+		t.is(Buffer.concat((await batches.next(signal)) ?? []).toString(), text);
+	}
+	const waiting = batches.next(AbortSignal.abort(new Error('left')));
+	await t.throwsAsync(waiting, {message: 'left'});
+	batches.close();
+});

@@ -28,7 +28,7 @@ test('several files are hashed at once, the background last but not never', asyn
 		images.map(async (image, number) => {
 			const file = path.join(folder, String(number));
 			await writeFile(file, image.bytes);
-			return hashing.follow(file, ['sha1'], {background: number % 2 === 0}).digests(image.size);
+			return hashing.follow(file, ['sha1'], {urgency: number % 2 === 0 ? 'idle' : 'now'}).digests(image.size);
 		}),
 	);
 	t.deepEqual(
@@ -132,4 +132,53 @@ test('nobody waits for a thread that is gone, nor for a file that nobody wants',
 	orphaned.advance(5_000_000);
 	await Promise.all([orphaned.within(0), hashing.close()]);
 	await t.throwsAsync(orphaned.digests(3));
+});
+
+test('what is wanted soon is done, too, while others are urgent', async t => {
+	const hashing = new Hashing();
+	t.teardown(() => hashing.close());
+	const file = path.join(await tempDir(t), 'file');
+	const {bytes, sha1, sha256} = makeImage({size: 12_000_000});
+	await writeFile(file, bytes);
+	const soon = hashing.follow(file, ['sha256'], {urgency: 'soon'});
+	soon.advance(12_000_000);
+	const now = await Promise.all([1, 2, 3].map(() => hashing.follow(file, ['sha1']).digests(12_000_000)));
+	t.deepEqual(now, [{sha1}, {sha1}, {sha1}]);
+	t.deepEqual(await soon.digests(12_000_000), {sha256});
+});
+
+test('a file that grows faster than messages come is hashed as far as it has come', async t => {
+	const hashing = new Hashing();
+	t.teardown(() => hashing.close());
+	const file = path.join(await tempDir(t), 'file');
+	const {bytes, sha1} = makeImage({size: 40_000_000});
+	await writeFile(file, bytes);
+	let done = 0;
+	const hash = hashing.follow(file, ['sha1'], {onDone: now => (done = now)});
+	for (let at = 1_048_576; at < bytes.length; at += 1_048_576) {
+		hash.advance(at);
+	}
+	hash.advance(bytes.length);
+	await hash.within(1_048_576);
+	t.true(done >= 38_000_000);
+	t.deepEqual(await hash.digests(bytes.length), {sha1});
+});
+
+test('what is wanted soon has its turn even if there is always something urgent', async t => {
+	const hashing = new Hashing();
+	t.teardown(() => hashing.close());
+	const file = path.join(await tempDir(t), 'file');
+	const {bytes, sha1, sha256} = makeImage({size: 3_000_000});
+	await writeFile(file, bytes);
+	const soon = hashing.follow(file, ['sha256'], {urgency: 'soon'}).digests(bytes.length);
+	let isOver = false;
+	// Three at any time, so that the thread never finds that nothing is urgent.
+	const busy = [1, 2, 3].map(async () => {
+		while (!isOver) {
+			t.deepEqual(await hashing.follow(file, ['sha1']).digests(bytes.length), {sha1});
+		}
+	});
+	t.deepEqual(await soon, {sha256});
+	isOver = true;
+	await Promise.all(busy);
 });

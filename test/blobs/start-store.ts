@@ -99,7 +99,7 @@ export function sha1Of(image: TestImage): Sha1 {
 	return image.sha1;
 }
 
-export async function readAll(reader: Reader, into = Buffer.alloc(50_000)): Promise<Buffer> {
+export async function readAll(reader: Pick<Reader, 'read'>, into = Buffer.alloc(50_000)): Promise<Buffer> {
 	const parts: Buffer[] = [];
 	for (let bytes = await reader.read(into); bytes > 0; bytes = await reader.read(into)) {
 		parts.push(Buffer.from(into.subarray(0, bytes)));

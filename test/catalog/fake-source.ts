@@ -7,6 +7,7 @@
 import type {Ask, FileBody, Icon, ListEnd, Source, SourceKind} from '../../src/sources/source.js';
 import {NotFoundError, SourceUnavailableError} from '../../src/errors.js';
 import {parseManifest, type Manifest, type Uuid} from '../../src/image/manifest.js';
+import {Packer, UnpackedTexts} from '../../src/image/packed.js';
 import type {CatalogSource} from '../../src/catalog/catalog.js';
 import {makeManifests} from '../helpers/make-image.js';
 import {settle} from '../helpers/manual-clock.js';
@@ -152,18 +153,36 @@ export function entry(source: Source, options: Partial<CatalogSource> = {}): Cat
 
 /** New images, oldest first. */
 export function images(count: number): Manifest[] {
-	return makeManifests(count).map(({text}) => parseManifest(text));
+	return kept(makeManifests(count).map(({text}) => text));
 }
 
 /** One new image. */
 export function image(fields: Readonly<Record<string, unknown>> = {}): Manifest {
 	const [made] = makeManifests(1);
-	return parseManifest(JSON.stringify({...made?.manifest, ...fields}));
+	return keptOne(JSON.stringify({...made?.manifest, ...fields}));
 }
 
 /** The same image with other fields. */
 export function changed(manifest: Manifest, fields: Readonly<Record<string, unknown>>): Manifest {
-	return parseManifest(JSON.stringify({...(JSON.parse(manifest.text) as object), ...fields}));
+	return keptOne(JSON.stringify({...(JSON.parse(manifest.text) as object), ...fields}));
+}
+
+/** As a source yields it: what the catalog keeps has no fields of its own that could be spread. */
+export function plain({text}: Manifest): Manifest {
+	return parseManifest(text);
+}
+
+/** As the catalog keeps them: so they are the same objects that come out of a list. */
+function kept(texts: readonly string[]): Manifest[] {
+	const packer = new Packer(new UnpackedTexts());
+	const manifests = texts.map(text => packer.pack(parseManifest(text)));
+	packer.end();
+	return manifests;
+}
+
+function keptOne(text: string): Manifest {
+	const [manifest = parseManifest(text)] = kept([text]);
+	return manifest;
 }
 
 export function disabled(manifest: Manifest): Manifest {

@@ -1,31 +1,163 @@
-import {createHash} from 'node:crypto';
+import {setImmediate as nextTurn} from 'node:timers/promises';
+import {brotliDecompressSync, gunzipSync} from 'node:zlib';
 import test from 'ava';
-import {listBytes, Listings, type ListBytes} from '../../src/catalog/listing.js';
+import {Listings} from '../../src/catalog/listing.js';
 import {NotFoundError} from '../../src/errors.js';
-import {image, images} from './fake-source.js';
+import type {Manifest} from '../../src/image/manifest.js';
+import {publisher} from '../helpers/make-image.js';
+import {image, images, plain} from './fake-source.js';
 import {query} from './start-catalog.js';
 
-function textOf(list: ListBytes): string {
-	return Buffer.concat(list.chunks).toString();
+function textOf({chunks}: {readonly chunks: readonly Buffer[]}): string {
+	return Buffer.concat(chunks).toString();
 }
 
-test('a list is laid out as JSON.stringify would, and its tag is the digest of its bytes', async t => {
+function laidOut(listed: readonly Manifest[]): string {
+	return JSON.stringify(
+		listed.map(({text}) => JSON.parse(text) as unknown),
+		null,
+		2,
+	);
+}
+
+/** The same images, and how often somebody has read their texts. */
+function watched(listed: readonly Manifest[]): {readonly listed: readonly Manifest[]; readonly reads: () => number} {
+	let reads = 0;
+	return {
+		listed: listed.map(manifest => ({
+			...plain(manifest),
+			get text() {
+				reads++;
+				return manifest.text;
+			},
+		})),
+		reads: () => reads,
+	};
+}
+
+/** Resolves once nothing is laid out behind any more. */
+async function untilStill(reads: () => number): Promise<number> {
+	for (let before = -1; before !== reads();) {
+		before = reads();
+		await nextTurn();
+		await nextTurn();
+	}
+	return reads();
+}
+
+test('the whole list is laid out as JSON.stringify would', async t => {
 	for (const count of [0, 1, 2, 700]) {
 		const listed = images(count);
-		const bytes = await listBytes(listed);
-		const expected = JSON.stringify(
-			listed.map(({text}) => JSON.parse(text) as unknown),
-			null,
-			2,
-		);
-		t.true(textOf(bytes) === expected, String(count));
-		t.is(bytes.length, Buffer.byteLength(expected));
-		t.is(bytes.etag, createHash('sha1').update(expected).digest('hex'));
+		const bytes = await new Listings().get(1, query(), listed);
+		t.true(textOf(bytes) === laidOut(listed), String(count));
+		t.is(bytes.length, Buffer.byteLength(laidOut(listed)));
 	}
 });
 
+test('the same images have the same tag, and others in another order or number another', async t => {
+	const listed = images(30);
+	const tag = async (text: string, list: readonly Manifest[] = listed): Promise<string> =>
+		(await new Listings().get(1, query(text), list)).etag;
+	t.is(await tag(''), await tag('limit=30'));
+	t.is(await tag('limit=2'), await tag('', listed.slice(0, 2)));
+	const others = await Promise.all(['', 'limit=29', 'sort=published_at.desc', 'name=none'].map(text => tag(text)));
+	t.is(new Set(others).size, 4);
+	t.not(await tag('', [...listed.slice(0, 29), image()]), await tag(''));
+	t.regex(await tag(''), /^[0-9a-f]{40}$/);
+});
+
+test('a list is the same whether it is laid out or put together of one that was', async t => {
+	const listed = [...images(900), image({description: 'größer als 😀'})];
+	const next = [image(), ...listed.slice(100), image()];
+	const listings = new Listings();
+	for (const [version, before] of [
+		[1, 'nothing'],
+		[2, 'the list before'],
+		[2, 'all of this one'],
+	] as const) {
+		const now = version === 1 ? listed : next;
+		for (const text of [
+			'name=vmapi',
+			'sort=published_at.desc&limit=500',
+			'limit=1',
+			'name=none',
+			'name=~a&version=~g',
+		]) {
+			const asked = query(`${text}${before === 'all of this one' ? `&owner=${publisher}` : ''}`);
+			const [first, fresh] = await Promise.all([listings.get(version, asked, now), new Listings().get(1, asked, now)]);
+			t.true(textOf(first) === textOf(fresh), `${text}, known: ${before}`);
+			t.is(first.etag, fresh.etag);
+			t.is(first.length, Buffer.byteLength(textOf(first)));
+		}
+		t.true(textOf(await listings.get(version, query(), now)) === laidOut(now), before);
+	}
+});
+
+test('an image is laid out once, whatever is asked and whatever else changes', async t => {
+	const {listed, reads} = watched(images(300));
+	const listings = new Listings();
+	await listings.get(1, query('limit=10'), listed);
+	const once = await untilStill(reads);
+	await listings.get(1, query(), listed);
+	await listings.get(1, query('name=imgapi'), listed);
+	await listings.get(2, query('name=vmapi'), listed.slice(1));
+	await listings.get(2, query(), listed.slice(1));
+	t.is(await untilStill(reads), once);
+	// For the text and for the tag; those of the first question a second time.
+	t.is(once, 2 * (300 + 10));
+});
+
+test('what sources’ images have in common with ours is shown to whom it is shown', async t => {
+	const [other = image()] = images(1);
+	const ours: Manifest = {...plain(image()), local: {channels: ['dev'], billingTags: [], stor: 'local'}};
+	const listings = new Listings();
+	const shown = {...query('limit=2'), showChannels: true, key: 'with channels'};
+	for (const round of [1, 2]) {
+		const with_ = textOf(await listings.get(round, shown, [other, ours]));
+		const without = textOf(await listings.get(round, query(), [other, ours]));
+		t.true(with_.includes('"channels": [\n      "dev"\n    ]'));
+		t.is(without, laidOut([other, ours]));
+	}
+});
+
+test('a list compressed says the same, and is made once for everybody', async t => {
+	const listings = new Listings();
+	const listed = images(1500);
+	const list = await listings.get(1, query(), listed);
+	t.deepEqual(list.encodings, ['br', 'gzip']);
+	const all = await Promise.all(Array.from({length: 50}, () => list.encoded('gzip')));
+	t.is(new Set(all).size, 1);
+	const br = await list.encoded('br');
+	t.true(gunzipSync(Buffer.concat(all[0]?.chunks ?? [])).toString() === textOf(list));
+	t.true(brotliDecompressSync(Buffer.concat(br.chunks)).toString() === textOf(list));
+	t.is(br.length, Buffer.concat(br.chunks).length);
+	t.true(br.length < list.length / 5);
+	const again = await listings.get(1, query(), listed);
+	t.is(await again.encoded('br'), br);
+	t.not(await (await listings.get(2, query(), [...listed])).encoded('br'), br);
+});
+
+test('the shortest lists are not worth compressing', async t => {
+	const listings = new Listings();
+	t.deepEqual((await listings.get(1, query('name=none'), images(3))).encodings, []);
+});
+
+test('what is compressed takes room, and goes with its list', async t => {
+	const listed = images(40);
+	const listings = new Listings({maxBytes: 60_000});
+	const first = await listings.get(1, query('limit=8'), listed);
+	await listings.get(1, query('limit=9'), listed);
+	t.is(listings.kept(1, query('limit=8')), first);
+	t.truthy(listings.kept(1, query('limit=9')));
+	const room = 60_000 * (2 / 3) - first.length - (listings.kept(1, query('limit=9'))?.length ?? 0) - 3000;
+	const [gzip, br] = await Promise.all([first.encoded('gzip'), first.encoded('br')]);
+	const third = Math.floor((room - gzip.length - br.length) / 1400) + 1;
+	await listings.get(1, query(`limit=${third}&marker=2000-01-01`), listed);
+	t.is(listings.kept(1, query('limit=9')), undefined, 'asked for before the other was compressed');
+});
+
 test('letters that need several bytes are counted as what they are', async t => {
-	const bytes = await listBytes([image({description: 'größer als 😀'})]);
+	const bytes = await new Listings().get(1, query(), [image({description: 'größer als 😀'})]);
 	t.is(bytes.length, Buffer.concat(bytes.chunks).length);
 	t.true(textOf(bytes).includes('größer als 😀'));
 });

@@ -1,5 +1,5 @@
 import test from 'ava';
-import {judge, rangeHolds, type Verdict} from '../../src/http/conditions.js';
+import {formFor, judge, rangeHolds, type Verdict} from '../../src/http/conditions.js';
 
 const etag = 'a123a26c31821a9b7e5331f8c43aa3fdb117f41e';
 const modifiedMs = Date.UTC(2024, 0, 2, 3, 4, 5, 678);
@@ -48,6 +48,17 @@ test('what has no ETag matches only the star', t => {
 	t.is(judge({'if-none-match': `"${etag}"`}, {etag: undefined}), 'send');
 	t.is(judge({'if-none-match': '*'}, {etag: undefined}), 'not modified');
 	t.is(judge({'if-modified-since': after}, {etag: undefined}), 'send');
+});
+
+test('of several forms, it is about the one that the client has', t => {
+	const forms = ['a-br', 'a-gzip', 'a'];
+	t.is(formFor({}, forms), 0);
+	t.is(formFor({'if-none-match': '"a-gzip"'}, forms), 1);
+	t.is(formFor({'if-none-match': '"x", W/"a"'}, forms), 2);
+	t.is(formFor({'if-none-match': '"a", "a-br"'}, forms), 0);
+	t.is(formFor({'if-none-match': '"other"'}, forms), 0);
+	t.is(formFor({'if-none-match': '*'}, forms), 0);
+	t.is(formFor({'if-match': 'a', 'if-none-match': '"a-gzip"'}, forms), 2);
 });
 
 const ranges: readonly (readonly [ifRange: string, holds: boolean])[] = [

@@ -5,6 +5,7 @@
  * mid-file. The real rules of catalog and store are not here.
  */
 import {createHash} from 'node:crypto';
+import {encodeList} from '../../src/catalog/encoded-list.js';
 import {NotFoundError} from '../../src/errors.js';
 import {prettyJson} from '../../src/image/json-text.js';
 import {compareImages, isActive, parseManifest, type Manifest, type Uuid} from '../../src/image/manifest.js';
@@ -32,7 +33,17 @@ export type FakeImage = TestManifest & {
 };
 
 type Verb =
-	'list' | 'search' | 'find' | 'openFile' | 'body' | 'read' | 'readIcon' | 'updateMetrics' | 'status' | 'readiness';
+	| 'list'
+	| 'encoded'
+	| 'search'
+	| 'find'
+	| 'openFile'
+	| 'body'
+	| 'read'
+	| 'readIcon'
+	| 'updateMetrics'
+	| 'status'
+	| 'readiness';
 
 export class FakeMirror implements MirrorApi {
 	readonly calls: {readonly verb: Verb; readonly ask?: Ask; readonly about?: string | number}[] = [];
@@ -83,6 +94,11 @@ export class FakeMirror implements MirrorApi {
 			chunks: [whole.subarray(0, half), whole.subarray(half)],
 			length: whole.length,
 			etag: createHash('sha1').update(whole).digest('hex'),
+			encodings: whole.length < 1024 ? [] : ['br', 'gzip'],
+			encoded: async encoding => {
+				await this.called('encoded', ask, encoding);
+				return encodeList({chunks: [whole], length: whole.length}, encoding);
+			},
 			cache: this.cache,
 		};
 	}
@@ -207,7 +223,9 @@ class FakeFile implements OpenFile {
 		this.cache = this.#mirror.cacheOnceOpen ?? this.cache;
 		let position = start;
 		return {
-			plain: undefined,
+			ready: () => Promise.resolve(),
+			stretch: () => undefined,
+			skip: () => undefined,
 			read: async into => {
 				await this.#whileOpen(this.#mirror.called('read', ask, position));
 				const length = Math.min(into.length, end - position, this.#mirror.readSize);

@@ -38,6 +38,7 @@ export const settings = {
 	basePath: '',
 	publicUrl: undefined,
 	mode: 'any' as const,
+	sendfile: 'auto' as const,
 	datasetNames: {cloudName: 'sdc', creatorName: 'sdc'},
 	limits: {
 		// Longer than a machine that has much else to do may keep a test waiting.

@@ -1,6 +1,14 @@
 import test from 'ava';
 import fc from 'fast-check';
-import {acceptsJson, checkVersion, encodingFor, namesHtml, namesJson} from '../../src/http/negotiate.js';
+import {
+	acceptsJson,
+	checkVersion,
+	encodingFor,
+	encodingsFor,
+	knowsChannels,
+	namesHtml,
+	namesJson,
+} from '../../src/http/negotiate.js';
 
 for (const range of [
 	undefined,
@@ -81,6 +89,54 @@ test('an encoding is chosen only of those that are named and not refused', t => 
 		}),
 	);
 	t.pass();
+});
+
+test('encodings come in the order in which they are liked', t => {
+	const both = ['br', 'gzip'] as const;
+	for (const [header, taken] of [
+		[undefined, ['identity', 'br', 'gzip']],
+		['', ['identity']],
+		['gzip, br', ['br', 'gzip', 'identity']],
+		['gzip, br;q=0.9', ['gzip', 'br', 'identity']],
+		['gzip;q=0.2, identity;q=0.5', ['identity', 'gzip']],
+		['gzip, identity', ['gzip', 'identity']],
+		['gzip;q=nonsense', ['gzip', 'identity']],
+		['gzip;q=7;x=y', ['gzip', 'identity']],
+		['br; Q=0.001', ['br', 'identity']],
+		['br;q=0.000', ['identity']],
+		['*;q=0.5', ['br', 'gzip', 'identity']],
+		['*;q=0', ['identity']],
+		['identity;q=0', ['identity']],
+		['identity;q=0, br', ['br']],
+		['*;q=0, gzip', ['gzip']],
+		['deflate, *;q=0', ['identity']],
+	] as const) {
+		t.deepEqual(encodingsFor(header, both), taken, header);
+	}
+	t.notThrows(() =>
+		fc.assert(
+			fc.property(fc.string(), header => {
+				const taken = encodingsFor(header, both);
+				return taken.length > 0 && new Set(taken).size === taken.length;
+			}),
+		),
+	);
+});
+
+test('channels are known to those who take the second version', t => {
+	for (const [header, knows] of [
+		[undefined, false],
+		['', false],
+		['~1', false],
+		['~2', true],
+		['*', true],
+		['~1||~2', true],
+		['>=1.5', true],
+		['1.x', false],
+		['nonsense', false],
+	] as const) {
+		t.is(knowsChannels(header), knows, header);
+	}
 });
 
 test('browsers are told by the HTML that they name', t => {

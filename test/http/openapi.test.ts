@@ -46,7 +46,7 @@ const described = Object.entries(document.paths).flatMap(([path, item]) =>
 const routes = allRoutes({
 	...behind(),
 	...{mirror: new FakeMirror(), access: new FakeAccess(), host: testHost(), version, instanceId: 'x'},
-	...{settings: () => settings, page: undefined, stopping: new AbortController().signal},
+	...{settings: () => settings, page: undefined, stopping: new AbortController().signal, native: undefined},
 });
 
 test('every route and method is described, and nothing else', t => {

@@ -58,6 +58,24 @@ for (const url of ['/images/%zz', '/%', '/images/%f', '/%ff', '/images/%c0%ae%c0
 	});
 }
 
+test('a target is cut at its marks, with slashes made one, however plain it is', t => {
+	const piece = fc.constantFrom('/', '//', '/a', 'b', '.', ':', '%41', '?', '#', 'http://h', '-', '~', '😀', "'", '|');
+	t.notThrows(() =>
+		fc.assert(
+			fc.property(fc.array(piece, {maxLength: 8}), pieces => {
+				const url = `/${pieces.join('')}`;
+				const [asked = ''] = url.split(/[?#]/u, 1);
+				const [, query = ''] = /^[^?#]*\?([^#]*)/u.exec(url) ?? [];
+				const path = asked.replaceAll(/\/+/gu, '/');
+				const target = parseTarget(url, '');
+				t.is(target.path, path === '/images/' ? '/images' : path);
+				t.is(target.query, query);
+				t.is(target.asked, asked);
+			}),
+		),
+	);
+});
+
 test('any target gives a path that starts with a slash and has none doubled, or none, or is a bad request', t => {
 	t.notThrows(() =>
 		fc.assert(

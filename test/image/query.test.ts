@@ -2,7 +2,8 @@ import test from 'ava';
 import fc from 'fast-check';
 import {InvalidParameterError, NotFoundError, UnauthorizedError} from '../../src/errors.js';
 import {compareImages, type Manifest} from '../../src/image/manifest.js';
-import {parseImageQuery, parseQueryString, runImageQuery} from '../../src/image/query.js';
+import {imageQuerySteps, NameIndex, parseImageQuery, parseQueryString, runImageQuery} from '../../src/image/query.js';
+import {anyCharacter} from '../helpers/any-character.js';
 import {image, uuid} from './manifests.js';
 
 const [joe, ann, eve] = [uuid(0xa1), uuid(0xa2), uuid(0xa3)];
@@ -296,6 +297,45 @@ test('the very same array comes back when nothing is left out', t => {
 	);
 });
 
+test('asking step by step, with the places of a name at hand, finds the same', t => {
+	const words = fc.constantFrom(
+		...['name=base', 'name=~s', 'name=none', 'os=linux', 'type=!zvol', 'tag.role=db', 'billing_tag=x', 'public=false'],
+		...['state=all', 'limit=1', 'limit=3', 'sort=published_at.desc', 'marker=2020-01-01T00:00:03Z', `owner=${joe}`],
+	);
+	const many = [...images, ...images, ...images];
+	const index = new NameIndex(many);
+	t.notThrows(() =>
+		fc.assert(
+			fc.property(
+				fc.uniqueArray(words, {maxLength: 4, selector: word => word.split('=')[0]}),
+				fc.boolean(),
+				(asked, who) => {
+					const query = parseImageQuery(parseQueryString(asked.join('&'), 9), {authenticated: who, seesPrivate: true});
+					const steps = imageQuerySteps(query, many, index.candidates(query));
+					let step = steps.next();
+					while (step.done !== true) {
+						step = steps.next();
+					}
+					t.deepEqual(
+						step.value.map(place => many[place]),
+						[...runImageQuery(query, many)],
+					);
+				},
+			),
+		),
+	);
+});
+
+test('a long list is gone through in steps', t => {
+	const many = Array.from({length: 100}, () => images).flat();
+	const query = parseImageQuery(parseQueryString('tag.role=db', 9), {authenticated: false, seesPrivate: true});
+	let steps = 0;
+	for (const all = imageQuerySteps(query, many); all.next().done !== true;) {
+		steps++;
+	}
+	t.true(steps >= 4);
+});
+
 test('pages by marker lose and repeat nothing, as imgadm asks for them', t => {
 	const someImages = fc.array(fc.tuple(fc.nat({max: 0xffff}), fc.nat({max: 3})), {maxLength: 40});
 	fc.assert(
@@ -336,14 +376,14 @@ test('a tag written with escapes is found', t => {
 
 test('any tag is found by what it says', t => {
 	const value = fc.oneof(
-		fc.string({unit: 'binary', maxLength: 110}),
+		fc.string({unit: anyCharacter, maxLength: 110}),
 		fc.string(),
 		fc.double({noNaN: true}),
 		fc.boolean(),
 		fc.jsonValue(),
 	);
 	fc.assert(
-		fc.property(fc.dictionary(fc.string({unit: 'binary'}), value, {minKeys: 1}), tags => {
+		fc.property(fc.dictionary(fc.string({unit: anyCharacter}), value, {minKeys: 1}), tags => {
 			const list = [image(1, {tags})];
 			for (const [key, tag] of Object.entries(JSON.parse(JSON.stringify(tags)) as Record<string, unknown>)) {
 				const isSearchable =
@@ -503,7 +543,7 @@ test('any query is answered or refused in the words that HTTP knows', t => {
 			'NaN',
 			'\0',
 		),
-		fc.string({unit: 'binary'}),
+		fc.string({unit: anyCharacter}),
 	);
 	fc.assert(
 		fc.property(

@@ -9,7 +9,7 @@ import {makeImage} from '../helpers/make-image.js';
 function rowsOf(overview: readonly KnownImage[]): {readonly rows: Rows; readonly wants: Wants} {
 	const wants = new Wants();
 	const parts = {
-		catalog: {overview: () => overview},
+		catalog: {prepareOverview: () => Promise.resolve(), overview: () => overview},
 		store: {generation: 0, usageGeneration: 0, stat: () => undefined, hasPartial: () => false},
 		flights: {status: () => []},
 		files: {sha1Of: () => undefined},

@@ -1,0 +1,188 @@
+/**
+ * Lists of manifests laid out as bytes, and how one is put together out of another without laying anything out again.
+ *
+ * In a list, each image stands as four bytes of separator and its manifest, in few large buffers; what holds some of
+ * the same images is copied from there. `listing.ts` decides what is kept.
+ */
+import {createHash} from 'node:crypto';
+import {Slices} from '../host-slices.js';
+import {prettyJson} from '../image/json-text.js';
+import {manifestEtag, servedText, type Manifest, type Shown} from '../image/manifest.js';
+import {chunkBytes, type SpareChunks} from './spare-chunks.js';
+
+/** A JSON array's bytes. */
+export interface LaidOut {
+	readonly chunks: readonly Buffer[];
+	readonly length: number;
+	/** Without quotes. The same manifests in the same order have the same one, here and after a restart. */
+	readonly etag: string;
+}
+
+const separator = ',\n  ';
+const openBracket = '['.charCodeAt(0);
+const comma = ','.charCodeAt(0);
+/** The clock is looked at once for so many. */
+const stepLength = 16;
+/** Of a sha1, in 32 bits each. */
+const digestWords = 5;
+
+/** Where images stand in a list. */
+export class Places {
+	readonly #images: readonly Manifest[];
+	readonly #chunks: readonly Buffer[];
+	readonly #stretches: Stretches;
+	#byManifest: ReadonlyMap<Manifest, number> | undefined;
+
+	constructor(images: readonly Manifest[], chunks: readonly Buffer[], stretches: Stretches) {
+		this.#images = images;
+		this.#chunks = chunks;
+		this.#stretches = stretches;
+	}
+
+	/** `undefined`: it is not there. A manifest that changes is another object. */
+	of(manifest: Manifest): number | undefined {
+		// Asked only where the list has become another.
+		this.#byManifest ??= new Map(this.#images.map((image, place) => [image, place]));
+		return this.#byManifest.get(manifest);
+	}
+
+	/** Separator and manifest; what the separator's first byte is depends on the place. */
+	bytes(place: number): Buffer | undefined {
+		const {chunkOf, starts, ends} = this.#stretches;
+		return this.#chunks[chunkOf[place] ?? 0]?.subarray(starts[place], ends[place]);
+	}
+
+	copyDigest(place: number, into: Uint32Array, at: number): void {
+		const {digests} = this.#stretches;
+		for (let word = 0; word < digestWords; word++) {
+			into[at * digestWords + word] = digests[place * digestWords + word] ?? 0;
+		}
+	}
+}
+
+/** For each place: which chunk, from where to where, and the digest of the manifest. */
+interface Stretches {
+	readonly chunkOf: Uint16Array;
+	readonly starts: Uint32Array;
+	readonly ends: Uint32Array;
+	readonly digests: Uint32Array;
+}
+
+/** Where some of the images stand already, laid out for somebody who is shown nothing more. */
+export interface Known {
+	readonly places: Places;
+	/** `at`: the how manieth of the images it is. */
+	readonly placeOf: (manifest: Manifest, at: number) => number | undefined;
+}
+
+/** As `JSON.stringify(images, null, 2)` would lay them out. */
+export async function layOut(
+	images: readonly Manifest[],
+	{shown, known, spare}: {readonly shown: Shown; readonly known: Known | undefined; readonly spare: SpareChunks},
+): Promise<{readonly list: LaidOut; readonly places: () => Places}> {
+	const slices = new Slices();
+	const writer = new Writer(images.length, spare);
+	const isPlain = !shown.channels && !shown.admin;
+	let at = 0;
+	for (const manifest of images) {
+		const place = isPlain || manifest.local === undefined ? known?.placeOf(manifest, at) : undefined;
+		const bytes = place === undefined ? undefined : known?.places.bytes(place);
+		if (place === undefined || bytes === undefined) {
+			writer.layOut(servedText(manifest, shown), manifestEtag(manifest, shown));
+		} else {
+			known?.places.copyDigest(place, writer.digests, writer.count);
+			writer.copy(bytes);
+		}
+		at++;
+		if (at % stepLength === 0 && slices.over) {
+			await slices.next();
+		}
+	}
+	const list = writer.end();
+	return {list, places: () => new Places(images, list.chunks, writer)};
+}
+
+class Writer implements Stretches {
+	readonly chunkOf: Uint16Array;
+	readonly starts: Uint32Array;
+	readonly ends: Uint32Array;
+	readonly digests: Uint32Array;
+	count = 0;
+	readonly #spare: SpareChunks;
+	readonly #chunks: Buffer[] = [];
+	#chunk: Buffer;
+	#used = 0;
+
+	constructor(images: number, spare: SpareChunks) {
+		this.#spare = spare;
+		this.chunkOf = new Uint16Array(images);
+		this.starts = new Uint32Array(images);
+		this.ends = new Uint32Array(images);
+		this.digests = new Uint32Array(images * digestWords);
+		// Many an answer is one image, or none.
+		const few = 16 + images * 2048;
+		this.#chunk = few < chunkBytes / 2 ? Buffer.allocUnsafeSlow(few) : spare.take(0);
+	}
+
+	/** The digest has been written already. */
+	copy(bytes: Buffer): void {
+		this.#makeRoom(bytes.length);
+		this.#chunk.set(bytes, this.#used);
+		this.#chunk[this.#used] = comma;
+		this.#add(bytes.length);
+	}
+
+	/** `digest`: hexadecimal. */
+	layOut(text: string, digest: string): void {
+		const pretty = separator + prettyJson(text, 1);
+		const length = Buffer.byteLength(pretty);
+		this.#makeRoom(length);
+		this.#chunk.write(pretty, this.#used);
+		for (let word = 0; word < digestWords; word++) {
+			this.digests[this.count * digestWords + word] = Number.parseInt(digest.slice(word * 8, word * 8 + 8), 16);
+		}
+		this.#add(length);
+	}
+
+	end(): LaidOut {
+		const end = this.count === 0 ? '[]' : '\n]';
+		this.#makeRoom(end.length);
+		this.#used += this.#chunk.write(end, this.#used);
+		this.#flush();
+		const [first] = this.#chunks;
+		if (first !== undefined) {
+			first[0] = openBracket;
+		}
+		return {
+			chunks: this.#chunks,
+			length: this.#chunks.reduce((sum, {length}) => sum + length, 0),
+			etag: createHash('sha1').update(this.digests).digest('hex'),
+		};
+	}
+
+	#add(length: number): void {
+		this.starts[this.count] = this.#used;
+		this.#used += length;
+		this.ends[this.count] = this.#used;
+		this.chunkOf[this.count] = this.#chunks.length;
+		this.count++;
+	}
+
+	/** No image stands in two chunks. */
+	#makeRoom(bytes: number): void {
+		if (this.#used + bytes > this.#chunk.length) {
+			this.#flush();
+			this.#chunk = this.#spare.take(bytes);
+		}
+	}
+
+	/** What is left over of a chunk would be kept as long as the list is: of a short list, that would be much. */
+	#flush(): void {
+		if (this.#used > 0) {
+			const used = this.#chunk.subarray(0, this.#used);
+			const isWorthIt = this.#used > this.#chunk.length * 0.9 || this.#chunks.length >= 3;
+			this.#chunks.push(isWorthIt ? used : Buffer.concat([used]));
+		}
+		this.#used = 0;
+	}
+}

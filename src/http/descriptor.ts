@@ -1,0 +1,20 @@
+/**
+ * The descriptor below an answer's connection, for who writes to it past Node.
+ *
+ * Good for the tick in which it was asked for, and no longer: by the next, the connection may be closed and its number
+ * somebody else's.
+ */
+import type {ServerResponse} from 'node:http';
+
+/** `undefined`: not now, for something is still to be sent before; or never, for the connection is TLS or gone. */
+export function descriptorOf(response: ServerResponse): number | undefined {
+	const {socket} = response;
+	if (socket === null || socket.destroyed || !response.headersSent || response.writableLength > 0) {
+		return undefined;
+	}
+	if ('encrypted' in socket || socket.writableLength > 0 || !('_handle' in socket)) {
+		return undefined;
+	}
+	const handle = socket._handle as {readonly fd?: unknown} | null;
+	return typeof handle?.fd === 'number' && handle.fd >= 0 ? handle.fd : undefined;
+}
