@@ -20,7 +20,7 @@ export function startWithSmallHeap(): SmallHeap {
 			const collect: unknown = runInNewContext('gc');
 			setFlagsFromString('--no-expose-gc');
 			if (typeof collect === 'function') {
-				collect();
+				(collect as () => void)();
 			}
 		},
 		release() {

@@ -16,11 +16,12 @@ import {isSha1, isUuid, type Manifest, type Sha1, type Uuid} from '../image/mani
 import {copyPage, isCurrentPage, unpackPage} from '../image/packed-page.js';
 import {Shared, UnpackedTexts, textDigest} from '../image/packed.js';
 import type {BlobInfo} from './blob-info.js';
+import type {StoreOptions} from './blob-store.js';
 import type {HeldImage} from './held-images.js';
 import type {Layout} from './layout.js';
 
 /** Two changes within the grain of the file system's clock look like one: a folder must have been quiet for longer. */
-const quietMs = 2000;
+const defaultQuietMs = 2000;
 const longestHead = 200;
 const head = /^imgmirror-index 1 ([0-9a-f]{40}) ([^\n]*)\n/u;
 
@@ -51,7 +52,7 @@ interface Content {
 		readonly source: number[];
 		readonly size: number[];
 		readonly storedAtMs: number[];
-		readonly changedAtMs: (number | 0)[];
+		readonly changedAtMs: number[];
 		readonly toldMd5: (string | 0)[];
 	};
 	/** Which of these blobs each manifest's file is, and which of the image's files that is. */
@@ -64,6 +65,7 @@ const noMd5 = '-'.repeat(widths.md5);
 export class BlobIndex {
 	readonly #layout: Layout;
 	readonly #host: Host;
+	readonly #quietMs: number;
 	readonly #texts = new UnpackedTexts({max: 4});
 	readonly #shared = new Shared();
 	/** The state of each folder that its entry tells of. */
@@ -72,9 +74,10 @@ export class BlobIndex {
 	readonly #odd = new Set<string>();
 	#isFailing = false;
 
-	constructor({layout, host}: {layout: Layout; host: Host}) {
+	constructor({layout, host, indexQuietMs = defaultQuietMs}: Pick<StoreOptions, 'layout' | 'host' | 'indexQuietMs'>) {
 		this.#layout = layout;
 		this.#host = host;
+		this.#quietMs = indexQuietMs;
 	}
 
 	/** `undefined`: the folder has to be looked at. Throws nothing. */
@@ -131,7 +134,7 @@ export class BlobIndex {
 		for (const name of await readdir(this.#layout.blobs)) {
 			const found = isFolderName(name) ? await stateOf(path.join(this.#layout.blobs, name)) : undefined;
 			// The file system goes by the machine's clock.
-			const quiet = found !== undefined && Math.abs(Date.now() - found.changedAtMs) > quietMs;
+			const quiet = found !== undefined && Math.abs(Date.now() - found.changedAtMs) >= this.#quietMs;
 			if (quiet && found.state !== this.#states.get(name) && !this.#isUnsettled(name, store)) {
 				changed.set(name, found.state);
 			}
@@ -189,10 +192,10 @@ export class BlobIndex {
 				sha1,
 				sha256: textAt(sha256At, widths.sha256, row),
 				md5: md5 === noMd5 ? undefined : md5,
-				toldMd5: columns.toldMd5[row] || undefined,
+				toldMd5: givenIn(columns.toldMd5, row),
 				size,
 				storedAtMs: columns.storedAtMs[row] ?? 0,
-				changedAtMs: columns.changedAtMs[row] || undefined,
+				changedAtMs: givenIn(columns.changedAtMs, row),
 				source: names[columns.source[row] ?? -1] ?? '',
 			};
 		});
@@ -218,6 +221,12 @@ export class BlobIndex {
 		};
 		return {blobs, images, needed: places.flatMap(([number]) => blobs[number]?.sha1 ?? [])};
 	}
+}
+
+/** What a column has in this row; 0 stands for nothing. */
+function givenIn<T>(column: readonly (T | 0)[], row: number): T | undefined {
+	const value = column[row];
+	return value === 0 ? undefined : value;
 }
 
 /** It fits its columns. */

@@ -37,6 +37,8 @@ export interface StoreOptions {
 	readonly keep?: KeepLimits;
 	/** How long what was used counts as in use. */
 	readonly graceMs?: number;
+	/** How long nothing must have changed in a folder before it is written down. */
+	readonly indexQuietMs?: number;
 }
 
 export interface BlobStore {

@@ -77,7 +77,7 @@ export function writeHeldFiles(data: string, {images, held}: {images: number; he
 		const info = {sha1, sha256, md5, size: bytes.length, source: 'images', storedAt: '2026-01-01T00:00:00.000Z'};
 		writeFileSync(layout.info(sha1), `${JSON.stringify(info, null, 2)}\n`);
 		// As the store writes it: of what a source says, all but channels.
-		const {channels: _, ...kept} = manifest as typeof manifest & {channels?: unknown};
+		const kept = {...manifest, channels: undefined};
 		writeFileSync(layout.manifest(sha1, uuid, 0), `${JSON.stringify(kept, null, 2)}\n`);
 		return {uuid, manifest, text: JSON.stringify(manifest)};
 	});

@@ -13,10 +13,10 @@ async function stored(t: ExecutionContext, root: string, count = 3): Promise<rea
 	const before = await startStore(t, {root, indexQuietMs: 0});
 	for (const image of images) {
 		await before.fetch(image, [new FakeSupplier('a', image.bytes)]);
+		await before.idle();
 		const manifest = parseManifest(image.text);
 		await before.store.keepManifest({manifest, source: 'a', sha1: sha1Of(image), index: 0});
 	}
-	await before.idle();
 	await before.close();
 	return images;
 }
@@ -57,8 +57,8 @@ test('manifests that somebody else has are used, the others read', async t => {
 	const [known, changed] = images.map(({text}) => parseManifest(text));
 	const after = await startStore(t, {root});
 	t.is(after.store.images.needed().size, 3);
-	const other = parseManifest(JSON.stringify({...JSON.parse(changed?.text ?? '{}'), name: 'other'}));
-	await after.store.images.share(uuid => [other, known].filter(one => one?.uuid === uuid && one !== undefined) as never);
+	const other = parseManifest(JSON.stringify({...(JSON.parse(changed?.text ?? '{}') as object), name: 'other'}));
+	await after.store.images.share(uuid => [other, known].filter(one => one?.uuid === uuid) as never);
 	const held = new Map([...after.store.images.list()].map(({manifest}) => [manifest.uuid, manifest]));
 	t.is(known && held.get(known.uuid), known);
 	t.is(changed && held.get(changed.uuid)?.text, changed?.text);

@@ -31,13 +31,14 @@ export interface StoreRig {
 
 export async function startStore(
 	t: Scope,
-	options: {root?: string; limits?: Partial<FlightLimits>; quarantineBytes?: number} = {},
+	options: {root?: string; limits?: Partial<FlightLimits>; quarantineBytes?: number; indexQuietMs?: number} = {},
 ): Promise<StoreRig> {
 	const layout = new Layout(options.root ?? (await tempDir(t)));
 	const host = testHost({clock: hurriedClock});
 	const hashing = new Hashing();
 	const quarantine = {keepForMs: 3_600_000, maxBytes: options.quarantineBytes ?? 1e9};
-	const store = new DiskStore({layout, host, hashing, quarantine});
+	const {indexQuietMs} = options;
+	const store = new DiskStore({layout, host, hashing, quarantine, ...(indexQuietMs !== undefined && {indexQuietMs})});
 	await prepareLayout(layout);
 	await store.load();
 	const limits = {concurrent: 4, finishAbandonedBytes: Infinity, retries: 2, ...options.limits};

@@ -196,7 +196,7 @@ test('whatever was seen when, comes back from the disk', async t => {
 				);
 			}
 			const after = new FirstSeen();
-			await after.read(JSON.parse(JSON.stringify(await before.encode())));
+			after.read(JSON.parse(JSON.stringify(await before.encode())));
 			for (const {source} of all) {
 				t.is(after.knows(source), before.knows(source));
 				for (const uuid of pool) {
@@ -210,11 +210,11 @@ test('whatever was seen when, comes back from the disk', async t => {
 
 test('what is no record is passed over', async t => {
 	const seen = new FirstSeen();
-	await seen.read({s: {seen: [[1], ['x', 'y'], 5, [7, 'AAAA'], null]}, t: 5, u: {seen: {}}});
+	seen.read({s: {seen: [[1], ['x', 'y'], 5, [7, 'AAAA'], null]}, t: 5, u: {seen: {}}});
 	t.true(seen.knows('s'));
 	t.false(seen.knows('t'));
-	await seen.read(undefined);
-	await seen.read([]);
+	seen.read(undefined);
+	seen.read([]);
 });
 
 test('an empty list is no beginning', t => {
@@ -287,7 +287,7 @@ test('25,000 images of four sources are a small file, and quickly made', async t
 	t.true(text.length < 2.5e6);
 	const before = performance.now();
 	const again = new FirstSeen();
-	await again.read(JSON.parse(text));
+	again.read(JSON.parse(text));
 	t.log(`read in ${(performance.now() - before).toFixed(0)} ms`);
 	t.is(again.ms('d', all.at(-1) ?? a), 1.7e12 + 499);
 });
