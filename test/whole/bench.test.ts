@@ -13,7 +13,7 @@ const main = fileURLToPath(new URL('../bench/main.js', import.meta.url));
 for (const workloads of [
 	{hits: 'hits', 'hits-plain': 'hits, no helper', growth: 'growth'},
 	{cold: 'cold', herd: 'herd', 'slow-reader': 'slow reader'},
-	{catalog: 'catalog', pauses: 'pauses', uploads: 'uploads'},
+	{catalog: 'catalog', pauses: 'pauses', start: 'start', uploads: 'uploads'},
 ]) {
 	const names = Object.keys(workloads);
 	test.serial(`the benchmark runs, and gives rows with numbers: ${names.join(', ')}`, async t => {
