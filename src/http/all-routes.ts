@@ -19,7 +19,7 @@ import {datasetUploadRoutes} from './dataset-upload.js';
 import {datasetRoutes, type DatasetSettings} from './datasets.js';
 import {dsapidExportRoutes} from './dsapid-export.js';
 import {eventRoutes} from './events.js';
-import {FairTurns} from './fair-turns.js';
+import {Turns} from './turns.js';
 import {fileWrites} from './file-writes.js';
 import {ImageRequests} from './image-requests.js';
 import {imageWrites} from './image-writes.js';
@@ -73,7 +73,7 @@ export function allRoutes(
 ): readonly Route[] {
 	const {mirror, operate, prefetch, airgap, history, logTail, access, host, version, instanceId} = served;
 	const {settings, page, stopping, native} = served;
-	const files = {budget: new BufferBudget(), turns: new FairTurns(host.clock), metrics: host.metrics, native};
+	const files = {budget: new BufferBudget(), turns: new Turns(host.clock), metrics: host.metrics, native};
 	const images = new ImageRequests({mirror});
 	const lines = {host, stopping};
 	return [

@@ -24,6 +24,7 @@ import {requestId} from './header-text.js';
 import {RequestError} from './request-error.js';
 import {answerTo, errorBody, json, type ErrorAnswer} from './respond.js';
 import {isOfDatasets, type Target} from './target.js';
+import {writeTogether} from './together.js';
 
 export type {Front} from './front.js';
 
@@ -300,6 +301,9 @@ export class Exchange {
 		if (!this.#hasUnread || this.#malformed !== undefined) {
 			// As text, a byte to a character, a short one goes out in one piece with the head: that costs less than two.
 			const isShort = last !== undefined && last.length <= shortBytes;
+			if (last === undefined || last.length <= mediumBytes) {
+				writeTogether(this.#request.socket);
+			}
 			this.#response.end(isShort ? last.toString('latin1') : last, 'latin1');
 			if (this.#body !== undefined) {
 				// What has come already and was not taken stands in the way of the next request.

@@ -6,12 +6,11 @@
  * one small piece whenever the connection is full, for Node tells when that has gone.
  */
 import {readSync} from 'node:fs';
-import {setImmediate} from 'node:timers/promises';
 import {MirrorError} from '../errors.js';
 import type {FileReader, Stretch} from '../mirror.js';
 import type {BufferBudget} from './buffers.js';
 import type {Exchange} from './exchange.js';
-import type {FairTurns} from './fair-turns.js';
+import type {Turns} from './turns.js';
 import {SendFailed, type NativeSend} from './native-send.js';
 import {ClientGone} from './request-body.js';
 
@@ -20,7 +19,7 @@ export interface PumpOptions {
 	readonly reader: FileReader;
 	readonly length: number;
 	readonly budget: BufferBudget;
-	readonly turns: FairTurns;
+	readonly turns: Turns;
 	readonly native: NativeSend | undefined;
 	/** Called once, before the first byte goes: until then a failure can still be told. */
 	readonly begin: () => void;
@@ -44,7 +43,6 @@ export class Pump {
 	#piece: Buffer | undefined;
 	/** Up to there it lies in memory. */
 	#cachedUpTo = 0;
-	#inTurn = 0;
 	/** The connection took nothing more. */
 	#isFull = false;
 
@@ -86,68 +84,66 @@ export class Pump {
 			this.#native = undefined;
 			return;
 		}
-		if (this.#cachedPart(native, stretch) === 0) {
+		if (this.#cachedPart(native, stretch, 1) === 0) {
 			await this.#copy(Math.min(stretch.length, this.#left, coldBytes));
 			return;
 		}
 		if (!this.#begun || this.#isFull) {
 			await this.#sendPiece(stretch);
 		}
-		await this.#sendNatively(native);
+		await this.#options.turns.take(most => this.#sendNatively(native, most));
 	}
 
-	/** Until the connection is full, or nothing more lies in memory. */
-	async #sendNatively(native: NativeSend): Promise<void> {
+	/** Up to `limit`, until the connection is full, or nothing more lies in memory. Returns how much was sent. */
+	#sendNatively(native: NativeSend, limit: number): number {
 		const {exchange, reader, sent} = this.#options;
-		while (this.#left > 0) {
+		let total = 0;
+		while (this.#left > 0 && total < limit && this.#native !== undefined) {
 			const stretch = reader.stretch();
-			const most = stretch === undefined ? 0 : this.#cachedPart(native, stretch);
+			const most = stretch === undefined ? 0 : this.#cachedPart(native, stretch, limit - total);
 			if (stretch === undefined || most === 0) {
-				return;
+				break;
 			}
 			const socket = exchange.descriptor;
 			if (socket === undefined) {
 				// Writing says why.
 				this.#native = undefined;
-				return;
+				break;
 			}
-			let bytes: number;
-			try {
-				bytes = native.send(socket, {...stretch, length: Math.min(most, this.#left)});
-			} catch (error) {
-				this.#failed(error);
-				return;
-			}
+			const bytes = this.#send(native, socket, {...stretch, length: Math.min(most, this.#left)});
 			if (bytes === 0) {
 				this.#isFull = true;
-				return;
+				break;
 			}
 			reader.skip(bytes);
 			exchange.passed(bytes);
 			this.#left -= bytes;
-			this.#inTurn += bytes;
+			total += bytes;
 			sent(bytes);
-			if (this.#inTurn >= this.#options.turns.bytes) {
-				this.#inTurn = 0;
-				await setImmediate();
-			}
 		}
+		return total;
 	}
 
-	#failed(error: unknown): void {
-		if (!(error instanceof SendFailed)) {
-			throw error;
+	/** 0: it is full, or cannot be sent so. */
+	#send(native: NativeSend, socket: number, stretch: Stretch): number {
+		try {
+			return native.send(socket, stretch);
+		} catch (error) {
+			if (!(error instanceof SendFailed)) {
+				throw error;
+			}
+			if (error.gone) {
+				throw new ClientGone();
+			}
+			// Whatever this file is, Node can read it, or say what is wrong with it.
+			this.#native = undefined;
+			return 0;
 		}
-		if (error.gone) {
-			throw new ClientGone();
-		}
-		// Whatever this file is, Node can read it, or say what is wrong with it.
-		this.#native = undefined;
 	}
 
 	/** How much of it can be sent in one go; 0: it has to come from the disk. */
-	#cachedPart(native: NativeSend, {fd, position, length}: Stretch): number {
-		const end = position + Math.min(length, Math.max(1, this.#options.turns.bytes - this.#inTurn));
+	#cachedPart(native: NativeSend, {fd, position, length}: Stretch, limit: number): number {
+		const end = position + Math.min(length, limit);
 		while (this.#cachedUpTo < end) {
 			const from = Math.max(position, this.#cachedUpTo);
 			const to = Math.min(position + length, from + probeBytes);
@@ -176,7 +172,6 @@ export class Pump {
 		this.#left -= bytes;
 		await exchange.write(this.#piece.subarray(0, bytes));
 		this.#isFull = false;
-		this.#inTurn = 0;
 		sent(bytes);
 	}
 

@@ -10,7 +10,7 @@ import type {OpenFile} from '../mirror.js';
 import type {BufferBudget} from './buffers.js';
 import {judge, rangeHolds, type Validators} from './conditions.js';
 import type {Exchange} from './exchange.js';
-import type {FairTurns} from './fair-turns.js';
+import type {Turns} from './turns.js';
 import {headerText} from './header-text.js';
 import type {NativeSend} from './native-send.js';
 import {Pump} from './pump.js';
@@ -19,7 +19,7 @@ import {RequestError} from './request-error.js';
 
 export interface SendFileContext {
 	readonly budget: BufferBudget;
-	readonly turns: FairTurns;
+	readonly turns: Turns;
 	readonly metrics: Metrics;
 	/** `undefined`: every file is read and written. */
 	readonly native: NativeSend | undefined;

@@ -12,7 +12,7 @@ import {BlobReader, type Reader} from '../../src/blobs/reader.js';
 import {Watermark} from '../../src/blobs/watermark.js';
 import {BufferBudget} from '../../src/http/buffers.js';
 import {descriptorOf} from '../../src/http/descriptor.js';
-import {FairTurns} from '../../src/http/fair-turns.js';
+import {Turns} from '../../src/http/turns.js';
 import {SendFailed, loadNativeSend, type NativeSend} from '../../src/http/native-send.js';
 import {Pump} from '../../src/http/pump.js';
 import {ClientGone} from '../../src/http/request-body.js';
@@ -55,7 +55,7 @@ async function pumpServer(t: ExecutionContext, options: ServerOptions): Promise<
 	const waiting: ((outcome: unknown) => void)[] = [];
 	const native = system === undefined ? undefined : counted(system, options.native ?? {}, counts);
 	const budget = new BufferBudget();
-	const turns = new FairTurns(new ManualClock());
+	const turns = new Turns(new ManualClock());
 	const answer = async (response: ServerResponse, from: number): Promise<void> => {
 		const reader = await options.reader(from);
 		const length = options.length - from;
