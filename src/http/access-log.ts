@@ -4,11 +4,10 @@
  * The exchange says what became of it; the level follows from that. An error told to a client is in its line, and
  * nowhere else.
  */
-import type {Caller} from '../access/caller.js';
 import {describe} from '../errors.js';
 import type {Host} from '../host.js';
 import type {CacheOutcome} from '../mirror.js';
-import type {Peer} from './callers.js';
+import type {Exchange} from './exchange.js';
 import type {ErrorAnswer} from './respond.js';
 
 /** What an answer is about, for its headers and the log. */
@@ -25,23 +24,16 @@ export interface Audited {
 }
 
 export interface AnswerRecord {
-	readonly method: string;
-	readonly url: string;
-	readonly route: string;
-	/** Probes and scrapers fill no log. */
-	readonly quiet: boolean;
+	/** By whom, and what for. `quiet`: probes and scrapers fill no log. */
+	readonly asked: Pick<Exchange, 'method' | 'target' | 'route' | 'quiet' | 'peer' | 'caller' | 'id' | 'headers'>;
 	/** `undefined`: the client left before there was an answer. */
 	readonly status: number | undefined;
 	/** Of the body, as far as the socket took them. */
 	readonly bytes: number;
 	readonly ms: number;
 	readonly notes: Notes;
-	readonly peer: Peer;
-	readonly caller: Caller;
 	/** Of the request's body; `undefined`: nobody has looked at it. */
 	readonly received: number | undefined;
-	readonly requestId: string;
-	readonly userAgent: string | undefined;
 	readonly failure: {readonly error: unknown; readonly answer: ErrorAnswer} | undefined;
 	readonly cutBecause: string | undefined;
 	/** The client was sent all of it. */
@@ -56,7 +48,8 @@ const fileRoutes: ReadonlySet<string> = new Set(['/images/:uuid/file', '/dataset
 
 export function recordAnswer(host: Host, record: AnswerRecord): void {
 	const {log, metrics} = host;
-	const {method, route, ms, failure, cutBecause, caller, peer, notes} = record;
+	const {asked, ms, failure, cutBecause, notes} = record;
+	const {method, route, caller, peer} = asked;
 	const status = record.status ?? clientClosed;
 	metrics.requests.inc({route, method, status: String(status)});
 	metrics.requestSeconds.observe({route}, ms / 1000);
@@ -69,9 +62,10 @@ export function recordAnswer(host: Host, record: AnswerRecord): void {
 	if (!log.isLevelEnabled(level)) {
 		return;
 	}
+	const {'user-agent': userAgent} = asked.headers;
 	const line = {
 		method,
-		url: shorten(withoutPasswords(record.url), 2048),
+		url: shorten(withoutPasswords(urlOf(asked)), 2048),
 		status,
 		bytes: record.bytes,
 		received: record.received,
@@ -81,8 +75,8 @@ export function recordAnswer(host: Host, record: AnswerRecord): void {
 		remote: peer.address,
 		client: caller.address === peer.address || peer.address === undefined ? undefined : caller.address,
 		user: caller.user,
-		requestId: record.requestId,
-		userAgent: record.userAgent === undefined ? undefined : shorten(record.userAgent, 256),
+		requestId: asked.id,
+		userAgent: userAgent === undefined ? undefined : shorten(userAgent, 256),
 		code: failure?.answer.code,
 		problem: failure === undefined ? cutBecause : withoutPasswords(describe(failure.error)),
 		// The stack: nobody expected this one.
@@ -91,8 +85,12 @@ export function recordAnswer(host: Host, record: AnswerRecord): void {
 	log[level](line, message);
 }
 
+function urlOf({target: {asked, query}}: AnswerRecord['asked']): string {
+	return query === '' ? asked : `${asked}?${query}`;
+}
+
 function levelOf(
-	{failure, cutBecause, whole, quiet}: AnswerRecord,
+	{asked: {quiet}, failure, cutBecause, whole}: AnswerRecord,
 	status: number,
 ): readonly ['debug' | 'info' | 'warn' | 'error', string] {
 	if (failure?.answer.code === 'InternalError') {

@@ -17,7 +17,7 @@ export function baseUrl(exchange: Exchange, {publicUrl, basePath}: BaseUrlSettin
 }
 
 /** http or https, and the host that the client named: where it would find us again. */
-export function originOf({socket, headers}: IncomingMessage): string {
+export function originOf({socket, headers}: Pick<IncomingMessage, 'socket' | 'headers'>): string {
 	const scheme = 'encrypted' in socket ? 'https' : 'http';
 	const {localAddress = 'localhost', localPort} = socket;
 	// HTTP/1.0 has no Host.

@@ -8,12 +8,12 @@ export class BufferBudget {
 	readonly #maxBytes: number;
 	/** Taken and not handed back. */
 	#heldBytes = 0;
-	/** Kept for the next read; only of one size, the present one. */
-	#spare: Buffer[] = [];
-	#spareSize = 0;
+	/** Kept for later reads, by size. */
+	readonly #spare = new Map<number, Buffer[]>();
+	#spareBytes = 0;
 	#users = 0;
 
-	constructor({maxBytes = 64 * 1024 * 1024}: {maxBytes?: number} = {}) {
+	constructor({maxBytes = 40 * mebibyte}: {maxBytes?: number} = {}) {
 		this.#maxBytes = maxBytes;
 	}
 
@@ -25,7 +25,7 @@ export class BufferBudget {
 	leave(): void {
 		this.#users--;
 		if (this.#users === 0) {
-			this.#spare = [];
+			this.#drop();
 		}
 	}
 
@@ -37,9 +37,14 @@ export class BufferBudget {
 		return this.#heldBytes;
 	}
 
-	/** Room for one buffer being read into while another is being sent. */
+	/** What lies idle. */
+	get spareBytes(): number {
+		return this.#spareBytes;
+	}
+
+	/** One buffer is read into while another is being sent: many responses have each other's time for that. */
 	get double(): boolean {
-		return Math.min(this.#share / 2, this.#free) >= usual;
+		return Math.min(this.#share / 2, this.#free) >= large;
 	}
 
 	/** How large a buffer is now. */
@@ -52,19 +57,21 @@ export class BufferBudget {
 	take(): Buffer {
 		const {size} = this;
 		this.#heldBytes += size;
-		if (size !== this.#spareSize) {
-			this.#spare = [];
-			this.#spareSize = size;
+		const kept = this.#pop(size);
+		if (kept !== undefined) {
+			return kept;
 		}
-		return this.#spare.pop() ?? Buffer.allocUnsafeSlow(size);
+		if (this.#heldBytes + this.#spareBytes > this.#maxBytes) {
+			this.#drop();
+		}
+		return Buffer.allocUnsafeSlow(size);
 	}
 
 	/** `reusable`: nobody reads into it or sends from it any more. */
 	give(buffer: Buffer, reusable: boolean): void {
 		this.#heldBytes -= buffer.length;
-		const fits = buffer.length === this.#spareSize && (this.#spare.length + 1) * buffer.length <= this.#maxBytes / 4;
-		if (reusable && fits) {
-			this.#spare.push(buffer);
+		if (reusable && this.#heldBytes + this.#spareBytes + buffer.length <= this.#maxBytes) {
+			this.#keep(buffer);
 		}
 	}
 
@@ -76,8 +83,38 @@ export class BufferBudget {
 	get #share(): number {
 		return this.#maxBytes / Math.max(1, this.#users);
 	}
+
+	#keep(buffer: Buffer): void {
+		const kept = this.#spare.get(buffer.length);
+		if (kept === undefined) {
+			this.#spare.set(buffer.length, [buffer]);
+		} else {
+			kept.push(buffer);
+		}
+		this.#spareBytes += buffer.length;
+	}
+
+	/** One of that size, if need be half of a larger one: what is dropped is memory until the collector comes. */
+	#pop(size: number): Buffer | undefined {
+		const kept = this.#spare.get(size)?.pop();
+		if (kept !== undefined) {
+			this.#spareBytes -= size;
+			return kept;
+		}
+		const twice = size < largest ? this.#pop(size * 2) : undefined;
+		if (twice !== undefined) {
+			this.#keep(twice.subarray(size));
+		}
+		return twice?.subarray(0, size);
+	}
+
+	#drop(): void {
+		this.#spare.clear();
+		this.#spareBytes = 0;
+	}
 }
 
-const largest = 1024 * 1024;
-const usual = 64 * 1024;
+const mebibyte = 1024 * 1024;
+const largest = mebibyte;
+const large = 512 * 1024;
 const smallest = 16 * 1024;

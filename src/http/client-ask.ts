@@ -24,6 +24,13 @@ export class ClientAsk implements Ask {
 	}
 }
 
+/** Whether what that mirror asked for itself has come back to it. */
+export function isCircle(headers: IncomingHttpHeaders, instanceId: string): boolean {
+	return viaOf(headers)
+		.split(',')
+		.some(name => name.trim() === instanceId);
+}
+
 /** The mirrors that it has come through already; empty: none. */
 export function viaOf({'x-imgmirror-via': given}: IncomingHttpHeaders): string {
 	return typeof given === 'string' ? headerText(given) : '';

@@ -5,6 +5,7 @@
  * costs memory and a failure in one cuts none of those before. The listener owns the socket's life.
  */
 import type {Socket} from 'node:net';
+import type {IncomingMessage} from 'node:http';
 import type {Peer} from './callers.js';
 
 /** What a connection needs to know of an exchange. */
@@ -24,6 +25,8 @@ const maxDropped = 100;
 export class Connection {
 	readonly socket: Socket;
 	readonly peer: Peer;
+	/** Reads what comes before Node's parser does. */
+	reader: {readonly heard: (request: IncomingMessage) => void} | undefined;
 	#current: Queued | undefined;
 	readonly #waiting: {readonly exchange: Queued; readonly start: () => void}[] = [];
 	#last: Queued | undefined;
@@ -48,6 +51,11 @@ export class Connection {
 
 	get idle(): boolean {
 		return this.#current === undefined;
+	}
+
+	/** A request that comes now would be answered at once. */
+	get free(): boolean {
+		return this.#current === undefined && !this.#closing;
 	}
 
 	/** Nothing has moved for long: ends what waits for the client, and lets be what the client waits for. */

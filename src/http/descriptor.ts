@@ -7,7 +7,9 @@
 import type {ServerResponse} from 'node:http';
 
 /** `undefined`: not now, for something is still to be sent before; or never, for the connection is TLS or gone. */
-export function descriptorOf(response: ServerResponse): number | undefined {
+export function descriptorOf(
+	response: Pick<ServerResponse, 'socket' | 'headersSent' | 'writableLength'>,
+): number | undefined {
 	const {socket} = response;
 	if (socket === null || socket.destroyed || !response.headersSent || response.writableLength > 0) {
 		return undefined;

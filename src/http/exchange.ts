@@ -5,15 +5,15 @@
  * file (`begin`, `write`, `end`); it sees to the headers that every answer has, to clients that go away, and to the
  * line in the log. The connection decides when it starts, and when it is over.
  */
-import type {IncomingHttpHeaders, IncomingMessage, OutgoingHttpHeaders, ServerResponse} from 'node:http';
+import {IncomingMessage, type IncomingHttpHeaders, type OutgoingHttpHeaders} from 'node:http';
 import type {Asked} from '../access/access.js';
 import type {Caller} from '../access/caller.js';
-import {describe} from '../errors.js';
+import {describe, MirrorError} from '../errors.js';
 import {parseQueryString, type QueryParams} from '../image/query.js';
 import type {Ask} from '../sources/source.js';
 import {recordAnswer, type Notes} from './access-log.js';
 import {headOf} from './answer-head.js';
-import {ClientAsk, viaOf} from './client-ask.js';
+import {ClientAsk, isCircle, viaOf} from './client-ask.js';
 import {Audit} from './audit.js';
 import {originOf} from './base-url.js';
 import {nobodyAt, type Peer} from './callers.js';
@@ -21,10 +21,10 @@ import {descriptorOf} from './descriptor.js';
 import {announcedSize, ClientGone, drain, isUnread, RequestBody} from './request-body.js';
 import type {Front} from './front.js';
 import {requestId} from './header-text.js';
+import type {AnyRequest, AnyResponse} from './repeats.js';
 import {RequestError} from './request-error.js';
 import {answerTo, errorBody, json, type ErrorAnswer} from './respond.js';
 import {isOfDatasets, type Target} from './target.js';
-import {writeTogether} from './together.js';
 
 export type {Front} from './front.js';
 
@@ -52,8 +52,8 @@ export class Exchange {
 	alsoSend: OutgoingHttpHeaders | undefined;
 
 	readonly #front: Front;
-	readonly #request: IncomingMessage;
-	readonly #response: ServerResponse;
+	readonly #request: AnyRequest;
+	readonly #response: AnyResponse;
 	readonly #startedMs: number;
 	/** As it came; the router is given another. */
 	readonly #rawTarget: string;
@@ -76,8 +76,8 @@ export class Exchange {
 
 	constructor(options: {
 		readonly front: Front;
-		readonly request: IncomingMessage;
-		readonly response: ServerResponse;
+		readonly request: AnyRequest;
+		readonly response: AnyResponse;
 		readonly peer: Peer;
 		readonly onDone: () => void;
 	}) {
@@ -103,8 +103,8 @@ export class Exchange {
 
 	/** For whoever finds out who asks. */
 	get asked(): Asked {
-		const {httpVersion} = this.#request;
-		return {method: this.method, target: this.#rawTarget, httpVersion, headers: this.headers, peer: this.peer};
+		const {method, headers, peer} = this;
+		return {method, target: this.#rawTarget, httpVersion: this.#request.httpVersion, headers, peer};
 	}
 
 	/** Bytes of the body as announced; 0: there is none; `undefined`: they come in chunks. */
@@ -120,7 +120,7 @@ export class Exchange {
 		if (this.#body !== undefined) {
 			return this.#body;
 		}
-		this.#body = new RequestBody(this.#request, {
+		this.#body = new RequestBody(this.#withBody, {
 			clock: this.#front.host.clock,
 			idleMs: this.#front.uploadIdleMs(),
 			begin: () => {
@@ -134,6 +134,14 @@ export class Exchange {
 			this.#body.breakOff(this.#malformed);
 		}
 		return this.#body;
+	}
+
+	/** As Node has read it. What is known without reading it again has no body. */
+	get #withBody(): IncomingMessage {
+		if (this.#request instanceof IncomingMessage) {
+			return this.#request;
+		}
+		throw new MirrorError('a request without body was asked for it');
 	}
 
 	malformed(error: Error): void {
@@ -170,16 +178,11 @@ export class Exchange {
 	}
 
 	/**
-	 * Throws RequestError if we are asked, around a circle of mirrors, for what we asked for ourselves. What is here can
-	 * be given all the same, and lists and manifests see to it by themselves; but a file that is waited for here would
-	 * wait for itself.
+	 * Throws RequestError if we are asked, around a circle of mirrors, for what we asked for ourselves. Lists and manifests
+	 * see to it by themselves; but a file that is waited for here would wait for itself.
 	 */
 	refuseCircle(): void {
-		if (
-			viaOf(this.headers)
-				.split(',')
-				.some(name => name.trim() === this.#front.instanceId)
-		) {
+		if (isCircle(this.headers, this.#front.instanceId)) {
 			throw new RequestError('LOOP', 'the request has come through this mirror already: its sources form a circle');
 		}
 	}
@@ -295,19 +298,19 @@ export class Exchange {
 	}
 
 	end(last?: Buffer): void {
-		this.#bytes += last?.length ?? 0;
+		const length = last?.length ?? 0;
+		this.#bytes += length;
 		this.#body?.stop();
 		// What is malformed is read by nobody any more: there is no end to wait for.
 		if (!this.#hasUnread || this.#malformed !== undefined) {
 			// As text, a byte to a character, a short one goes out in one piece with the head: that costs less than two.
-			const isShort = last !== undefined && last.length <= shortBytes;
-			if (last === undefined || last.length <= mediumBytes) {
-				writeTogether(this.#request.socket);
+			if (length <= mediumBytes) {
+				this.#front.together.join(this.#request.socket);
 			}
-			this.#response.end(isShort ? last.toString('latin1') : last, 'latin1');
+			this.#response.end(length <= shortBytes ? last?.toString('latin1') : last, 'latin1');
 			if (this.#body !== undefined) {
 				// What has come already and was not taken stands in the way of the next request.
-				this.#request.resume();
+				this.#withBody.resume();
 			}
 			return;
 		}
@@ -318,7 +321,7 @@ export class Exchange {
 			this.#response.write(last);
 		}
 		this.#answeredMs = this.#front.host.clock.now();
-		drain(this.#request, this.#front.host.clock, () => this.#response.end());
+		drain(this.#withBody, this.#front.host.clock, () => this.#response.end());
 	}
 
 	/** Answers with an error; where the answer has begun already, cuts it short of its length. */
@@ -401,21 +404,13 @@ export class Exchange {
 	}
 
 	#record(): void {
-		const {asked, query} = this.target;
 		recordAnswer(this.#front.host, {
-			method: this.method,
-			url: query === '' ? asked : `${asked}?${query}`,
-			route: this.route,
-			quiet: this.quiet,
+			asked: this,
 			status: this.#status,
 			bytes: this.#bytes,
 			ms: (this.#answeredMs ?? this.#front.host.clock.now()) - this.#startedMs,
 			notes: this.#notes,
-			peer: this.peer,
-			caller: this.caller,
 			received: this.#body?.received,
-			requestId: this.id,
-			userAgent: this.headers['user-agent'],
 			failure: this.#failure,
 			cutBecause: this.#cutBecause,
 			whole: this.#isWhole,

@@ -2,9 +2,14 @@
  * What the exchanges of one server have in common: the host, names that go into headers, and a limit that may change.
  */
 import type {Host} from '../host.js';
+import type {HttpDate} from './http-date.js';
+import type {Together} from './together.js';
 
 export interface Front {
 	readonly host: Host;
+	readonly date: HttpDate;
+	/** Short answers that go out in one round. */
+	readonly together: Together;
 	/** For the `Server` header. */
 	readonly product: string;
 	/** What sources are told in `x-imgmirror-via`. */

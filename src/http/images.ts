@@ -159,9 +159,9 @@ export function imageRoutes(options: {
 
 	const imgapi = {speaks: 'imgapi', json: true} as const;
 	return [
-		{...imgapi, path: '/ping', methods: {GET: {handler: ping, auth: 'passive'}}},
-		{...imgapi, path: '/images', methods: {GET: list}},
-		{...imgapi, path: '/images/:uuid', methods: {GET: getImage}},
+		{...imgapi, path: '/ping', often: true, methods: {GET: {handler: ping, auth: 'passive'}}},
+		{...imgapi, path: '/images', often: true, methods: {GET: list}},
+		{...imgapi, path: '/images/:uuid', often: true, methods: {GET: getImage}},
 		{speaks: 'imgapi', path: '/images/:uuid/file', methods: {GET: open(getFile)}},
 		{speaks: 'imgapi', path: '/images/:uuid/icon', methods: {GET: open(getIcon)}},
 		{...imgapi, path: '/images/:uuid/jobs', methods: {GET: open(listJobs)}},

@@ -9,25 +9,38 @@ import type {Exchange} from './exchange.js';
 /** Answers a request, come what may. */
 export type Answerer = (exchange: Exchange) => void;
 
+type Asked = Pick<Exchange, 'method' | 'target'>;
+
+interface Known {
+	readonly answer: Answerer;
+	readonly often: boolean;
+}
+
 /** Of each. */
 const most = 2000;
 const longest = 200;
 
 export class KnownPaths {
-	readonly #byMethod: ReadonlyMap<string, Map<string, Answerer>> = new Map([
-		['GET', new Map<string, Answerer>()],
-		['HEAD', new Map<string, Answerer>()],
+	readonly #byMethod: ReadonlyMap<string, Map<string, Known>> = new Map([
+		['GET', new Map()],
+		['HEAD', new Map()],
 	]);
 
 	get size(): number {
 		return [...this.#byMethod.values()].reduce((sum, {size}) => sum + size, 0);
 	}
 
-	get({method, target: {path = ''}}: Exchange): Answerer | undefined {
-		return this.#byMethod.get(method)?.get(path);
+	get({method, target: {path = ''}}: Asked): Answerer | undefined {
+		return this.#byMethod.get(method)?.get(path)?.answer;
 	}
 
-	remember({method, target: {path = ''}}: Exchange, answer: Answerer): void {
+	/** The same, if it is one of those that clients ask for again and again. */
+	often({method, target: {path = ''}}: Asked): Answerer | undefined {
+		const known = this.#byMethod.get(method)?.get(path);
+		return known?.often === true ? known.answer : undefined;
+	}
+
+	remember({method, target: {path = ''}}: Asked, answer: Answerer, often = false): void {
 		const paths = this.#byMethod.get(method);
 		if (paths === undefined || path === '' || path.length > longest) {
 			return;
@@ -35,6 +48,6 @@ export class KnownPaths {
 		if (paths.size >= most) {
 			paths.clear();
 		}
-		paths.set(path, answer);
+		paths.set(path, {answer, often});
 	}
 }

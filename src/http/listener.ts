@@ -101,6 +101,8 @@ export class Listener {
 			secure === undefined
 				? createServer(settings)
 				: createTlsServer({...settings, ...secure, handshakeTimeout: limits.headersTimeoutMs || 120_000});
+		// Closing would end connections that Node takes for idle; what they are is known here.
+		this.#server.closeIdleConnections = () => undefined;
 		this.limit(limits);
 		this.#watch();
 	}

@@ -26,7 +26,7 @@ export class ClientGone extends DOMException {
 }
 
 /** Bytes that were announced; `undefined`: they come in chunks, as many as there are. */
-export function announcedSize({headers}: IncomingMessage): number | undefined {
+export function announcedSize({headers}: Pick<IncomingMessage, 'headers'>): number | undefined {
 	return headers['transfer-encoding'] === undefined ? Number(headers['content-length'] ?? 0) : undefined;
 }
 
@@ -210,7 +210,7 @@ export class RequestBody implements AsyncIterableIterator<Buffer, undefined> {
 }
 
 /** `false` also where so little is left that Node reads it by itself and the connection stays good. */
-export function isUnread(request: IncomingMessage, begun: boolean): boolean {
+export function isUnread(request: Pick<IncomingMessage, 'complete' | 'headers'>, begun: boolean): boolean {
 	if (request.complete) {
 		return false;
 	}

@@ -40,6 +40,8 @@ export interface Route {
 	readonly json?: boolean;
 	/** Nobody wants to read about these in the log. */
 	readonly quiet?: boolean;
+	/** Clients ask for it again and again, and the answer is ready. */
+	readonly often?: boolean;
 	/** HEAD is GET without a body, OPTIONS tells what there is, unless they are here themselves. */
 	readonly methods: Partial<Readonly<Record<Method, Handler | GuardedHandler>>>;
 }
@@ -119,6 +121,7 @@ function servePath(app: FastifyInstance, path: string, routes: readonly Route[],
 	const allow = [...new Set([...served.keys(), 'OPTIONS'])].sort().join(', ');
 	const crossOrigin = routes.some(({speaks}) => speaks !== 'plain');
 	const quiet = routes.some(route => route.quiet ?? false);
+	const often = routes.some(route => route.often ?? false);
 	const options: Handler = exchange => {
 		exchange.empty(204, {
 			Allow: allow,
@@ -158,7 +161,7 @@ function servePath(app: FastifyInstance, path: string, routes: readonly Route[],
 				reply.hijack();
 				const {params} = request;
 				const exchange = context.exchangeOf(request.raw);
-				context.known.remember(exchange, again => void answer(again, params));
+				context.known.remember(exchange, again => void answer(again, params), often);
 				await answer(exchange, params);
 			},
 		});

@@ -13,13 +13,17 @@ import type {Host} from '../host.js';
 import {allRoutes, type RouteSettings, type Served} from './all-routes.js';
 import type {Connection} from './connection.js';
 import {Exchange, type Front} from './exchange.js';
+import {HttpDate} from './http-date.js';
 import {KnownPaths} from './known-paths.js';
 import {Listener, type HttpLimits, type ListenOptions} from './listener.js';
 import {loadNativeSend, type NativeSend} from './native-send.js';
 import {PageFiles} from './page-files.js';
+import {RepeatedAnswer} from './repeated-answer.js';
+import {RepeatReader, RepeatedRequest, Repeats, type Repeat} from './repeats.js';
 import {RequestError} from './request-error.js';
 import {serveRoutes} from './routes.js';
 import {parseTarget} from './target.js';
+import {Together} from './together.js';
 
 export type {HttpLimits, ListenOptions, TlsFiles} from './listener.js';
 
@@ -73,6 +77,7 @@ class HttpServer implements HttpFront {
 	readonly #app: FastifyInstance;
 	readonly #exchanges = new WeakMap<IncomingMessage, Exchange>();
 	readonly #known = new KnownPaths();
+	readonly #repeats = new Repeats();
 	#settings: HttpSettings;
 	#listeners: readonly Listener[] = [];
 	/** Closed, but with answers still running. */
@@ -87,7 +92,7 @@ class HttpServer implements HttpFront {
 		// Every stream that is open waits for it.
 		setMaxListeners(0, this.#goingDown.signal);
 		this.#front = {
-			host,
+			...{host, date: new HttpDate(host.clock), together: new Together()},
 			product: `imgmirror/${version}`,
 			...{hostName: hostname(), instanceId: options.instanceId},
 			uploadIdleMs: () => this.#settings.limits.uploadIdleTimeoutMs,
@@ -206,9 +211,57 @@ class HttpServer implements HttpFront {
 			request,
 			response,
 			peer: connection.peer,
-			onDone: () => connection.done(exchange),
+			onDone: () => {
+				connection.done(exchange);
+				this.#mindRepeats(connection, exchange);
+			},
 		});
+		connection.reader?.heard(request);
 		connection.add(exchange, () => this.#start(exchange, request, response));
+	}
+
+	/** Who has asked for something that is asked for often may do so again. */
+	#mindRepeats(connection: Connection, exchange: Exchange): void {
+		const {socket, peer} = connection;
+		const isPlain = peer.kind === 'tcp' && !exchange.isEncrypted;
+		if (connection.reader === undefined && isPlain && connection.free && this.#known.often(exchange) !== undefined) {
+			connection.reader = RepeatReader.attach(socket, {
+				connection,
+				repeats: this.#repeats,
+				learn: request => this.#repeatOf(request),
+				serve: (repeat, over) => this.#serveAgain(connection, repeat, over),
+			});
+		}
+	}
+
+	#repeatOf(request: IncomingMessage): Repeat | undefined {
+		const {method = '', url = '', headers} = request;
+		try {
+			checkRequest(request);
+			const target = parseTarget(url, this.#settings.basePath);
+			const answer = this.#known.often({method, target});
+			return answer && {method, url, headers, target, answer};
+		} catch {
+			// It has been told so.
+			return undefined;
+		}
+	}
+
+	#serveAgain(connection: Connection, repeat: Repeat, over: () => void): void {
+		const {keepAliveTimeoutMs, clientIdleTimeoutMs} = this.#settings.limits;
+		const limits = {keepAliveMs: keepAliveTimeoutMs, idleMs: clientIdleTimeoutMs};
+		const exchange: Exchange = new Exchange({
+			front: this.#front,
+			request: new RepeatedRequest(repeat, connection.socket),
+			response: new RepeatedAnswer(connection.socket, this.#front.date, limits),
+			peer: connection.peer,
+			onDone: () => {
+				connection.done(exchange);
+				over();
+			},
+		});
+		exchange.target = repeat.target;
+		connection.add(exchange, () => repeat.answer(exchange));
 	}
 
 	#start(exchange: Exchange, request: IncomingMessage, response: ServerResponse): void {

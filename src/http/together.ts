@@ -6,20 +6,24 @@
  */
 import type {Socket} from 'node:net';
 
-let ready: Socket[] = [];
+export class Together {
+	#ready: Socket[] = [];
 
-/** What is written to it from now on goes out with what others write in this round. */
-export function writeTogether(socket: Socket): void {
-	socket.cork();
-	if (ready.push(socket) === 1) {
-		setImmediate(release);
+	/** What is written to it from now on goes out with what others write in this round. */
+	join(socket: Socket): void {
+		socket.cork();
+		if (this.#ready.push(socket) === 1) {
+			setImmediate(() => {
+				this.#release();
+			});
+		}
 	}
-}
 
-function release(): void {
-	const sockets = ready;
-	ready = [];
-	for (const socket of sockets) {
-		socket.uncork();
+	#release(): void {
+		const sockets = this.#ready;
+		this.#ready = [];
+		for (const socket of sockets) {
+			socket.uncork();
+		}
 	}
 }

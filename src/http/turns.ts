@@ -5,6 +5,7 @@
  * is sent more in the next round, in the order in which they came. While clients keep coming, as a fleet does that was
  * told to in the same minute, rounds are short: Node takes in one connection in each of them.
  */
+import {asError} from '../errors.js';
 import type {Clock} from '../host.js';
 
 /** Of one client, in one turn. */
@@ -33,6 +34,9 @@ export class Turns {
 	enter(): void {
 		this.#clients++;
 		this.#cameAtMs = this.#clock.now();
+		if (this.#areComing) {
+			this.#left = Math.min(this.#left, shortRoundBytes);
+		}
 	}
 
 	leave(): void {
@@ -56,7 +60,7 @@ export class Turns {
 					bytes = send(this.#turn);
 					resolve();
 				} catch (error) {
-					reject(error as Error);
+					reject(asError(error));
 				}
 				return bytes;
 			});

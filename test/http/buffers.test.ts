@@ -14,7 +14,8 @@ test('a few responses get large buffers, many get small ones, and all of them to
 	t.is(sizes.get(1), mebibyte);
 	t.is(sizes.get(32), mebibyte);
 	t.is(sizes.get(33), mebibyte / 2);
-	t.is(sizes.get(512), 65_536);
+	t.is(sizes.get(128), mebibyte / 2);
+	t.is(sizes.get(512), 131_072);
 	t.is(sizes.get(1000), 65_536);
 	t.is(sizes.get(4096), 16_384);
 	t.is(budget.users, 4096);
@@ -57,25 +58,40 @@ test('a buffer given back is the next one taken, unless something may be reading
 	t.not(budget.take(), second);
 });
 
-test('buffers of another size, or too many of them, are not kept', t => {
-	const budget = new BufferBudget({maxBytes: 8 * mebibyte});
+test('what lies idle and what is in use stay within the budget together', t => {
+	const budget = new BufferBudget({maxBytes: 16 * mebibyte});
 	budget.enter();
-	const [first, second, third] = [budget.take(), Buffer.alloc(mebibyte), Buffer.alloc(mebibyte)];
-	t.is(first.length, mebibyte);
-	// A quarter of the budget at most lies idle.
-	budget.give(first, true);
-	budget.give(second, true);
-	budget.give(third, true);
-	t.is(budget.take(), second);
-	budget.give(second, true);
+	const taken = [budget.take(), budget.take()];
+	t.is(taken[0]?.length, mebibyte);
+	for (const buffer of taken) {
+		budget.give(buffer, true);
+	}
+	t.is(budget.spareBytes, 2 * mebibyte);
+	for (let kept = 0; kept < 20; kept++) {
+		const {heldBytes} = budget;
+		const buffer = Buffer.alloc(mebibyte);
+		budget.take();
+		budget.give(buffer, true);
+		t.is(budget.heldBytes, heldBytes);
+		t.true(budget.heldBytes + budget.spareBytes <= 16 * mebibyte);
+	}
+});
 
-	for (let users = 2; users <= 8; users++) {
+test('when more responses come, what was kept for larger reads serves smaller ones', t => {
+	const budget = new BufferBudget({maxBytes: 16 * mebibyte});
+	budget.enter();
+	const first = budget.take();
+	budget.give(first, true);
+	while (budget.size > mebibyte / 4) {
 		budget.enter();
 	}
-	const small = budget.take();
-	t.is(small.length, mebibyte / 2);
-	budget.give(first, true);
-	t.not(budget.take(), first);
+	const parts = [1, 2, 3, 4].map(() => budget.take());
+	t.deepEqual(
+		parts.map(({buffer, byteOffset, length}) => [buffer === first.buffer, byteOffset, length]),
+		[0, 1, 2, 3].map(at => [true, (at * mebibyte) / 4, mebibyte / 4]),
+	);
+	t.is(budget.spareBytes, 0);
+	t.not(budget.take().buffer, first.buffer);
 });
 
 test('with the last response, what was kept goes', t => {

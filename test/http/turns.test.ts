@@ -5,20 +5,6 @@ import {ManualClock} from '../helpers/manual-clock.js';
 
 const mebibyte = 2 ** 20;
 
-/** A client that always has more: takes turn after turn until it has had `bytes`. */
-async function client(turns: Turns, name: string, bytes: number, log: string[]): Promise<void> {
-	turns.enter();
-	for (let left = bytes; left > 0;) {
-		await turns.take(most => {
-			const sent = Math.min(left, most);
-			left -= sent;
-			log.push(`${name} ${sent / mebibyte}`);
-			return sent;
-		});
-	}
-	turns.leave();
-}
-
 test('one client is sent something at once, until others may want the event loop', t => {
 	const turns = new Turns(new ManualClock());
 	turns.enter();
@@ -50,7 +36,7 @@ test('who has to wait goes first in the next round, in the order in which they c
 	turns.enter();
 	await clock.advance(50);
 	// All that this round has.
-	turns.take(() => 8 * mebibyte);
+	void turns.take(() => 8 * mebibyte);
 	const waiting = ['a', 'b', 'c'].map(name =>
 		turns.take(most => {
 			log.push(name);
@@ -70,21 +56,36 @@ test('who has to wait goes first in the next round, in the order in which they c
 test('while clients keep coming, turns and rounds are short', async t => {
 	const clock = new ManualClock();
 	const turns = new Turns(clock);
-	const log: string[] = [];
-	const all = Promise.all([client(turns, 'a', 3 * mebibyte, log), client(turns, 'b', 2 * mebibyte, log)]);
-	await nextRound();
-	t.true(log.slice(1).every(line => line.endsWith(' 0.25')));
-	const before = log.length;
-	await nextRound();
-	t.true(log.length - before <= 4);
-	await clock.advance(50);
-	const comingUntil = log.length;
-	await all;
-	t.true(log.slice(comingUntil).some(line => !line.endsWith(' 0.25')));
-	t.is(
-		log.reduce((sum, line) => sum + Number(line.split(' ')[1]), 0),
-		5,
+	turns.enter();
+	turns.enter();
+	const turn = (): {readonly sent: number[]; readonly wait: Promise<void> | undefined} => {
+		const sent: number[] = [];
+		const wait = turns.take(most => {
+			sent.push(most / mebibyte);
+			return most;
+		});
+		return {sent, wait};
+	};
+	const first = Array.from({length: 10}, turn);
+	t.deepEqual(
+		first.map(({sent}) => sent),
+		[...Array.from({length: 4}, () => [0.25]), ...Array.from({length: 6}, () => [])],
 	);
+	await nextRound();
+	t.is(first.flatMap(({sent}) => sent).length, 8);
+	await Promise.all(first.flatMap(({wait}) => wait ?? []));
+	t.true(first.every(({sent}) => sent.length === 1 && sent[0] === 0.25));
+	await clock.advance(50);
+	await nextRound();
+	await nextRound();
+	t.deepEqual(turn().sent, [2], 'nobody comes any more');
+	await nextRound();
+	turns.leave();
+	turns.enter();
+	t.deepEqual(turn().sent, [0.25]);
+	await nextRound();
+	turns.leave();
+	t.deepEqual(turn().sent, [2], 'one alone');
 });
 
 test('what one of them throws is thrown at that one', async t => {
@@ -96,7 +97,7 @@ test('what one of them throws is thrown at that one', async t => {
 			}),
 		{message: 'at once'},
 	);
-	turns.take(() => 8 * mebibyte);
+	void turns.take(() => 8 * mebibyte);
 	const [bad, good] = [
 		turns.take(() => {
 			throw new Error('later');

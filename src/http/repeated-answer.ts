@@ -1,0 +1,124 @@
+/**
+ * An answer that goes to its connection without Node's HTTP: the head as text, and what follows it.
+ *
+ * What an exchange uses of Node's `ServerResponse`, with the same headers on the wire, for requests that Node's parser
+ * did not have to read again (`repeats.ts`).
+ */
+import {STATUS_CODES, type OutgoingHttpHeaders} from 'node:http';
+import type {Socket} from 'node:net';
+import {MirrorError} from '../errors.js';
+import type {HttpDate} from './http-date.js';
+
+/** What a connection's listener sees to otherwise. */
+export interface AnswerLimits {
+	readonly keepAliveMs: number;
+	/** How long the client of an answer may take nothing of it. */
+	readonly idleMs: number;
+}
+
+type Done = (error?: Error | null) => void;
+
+/** A larger answer may be on its way for longer than an idle connection is kept. */
+const quickBytes = 64 * 1024;
+const unfit = /[^\t\x20-\x7e\x80-\xff]/u;
+
+export class RepeatedAnswer {
+	/** None that could be written to past Node. */
+	readonly socket = null;
+	readonly writableLength = 0;
+	writableFinished = false;
+	readonly #connection: Socket;
+	readonly #date: HttpDate;
+	readonly #limits: AnswerLimits;
+	#head: string | undefined;
+	#headersSent = false;
+	#closes = false;
+	#isLong = false;
+	#onClose: () => void = () => undefined;
+
+	constructor(connection: Socket, date: HttpDate, limits: AnswerLimits) {
+		this.#connection = connection;
+		this.#date = date;
+		this.#limits = limits;
+	}
+
+	get headersSent(): boolean {
+		return this.#headersSent;
+	}
+
+	/** The answer is out. Where the connection breaks before, that is for its owner to see. */
+	on(_event: 'close', listener: () => void): void {
+		this.#onClose = listener;
+	}
+
+	writeHead(status: number, headers: OutgoingHttpHeaders): void {
+		let head = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\n`;
+		for (const name in headers) {
+			const value = headers[name];
+			if (typeof value === 'string' ? unfit.test(value) : typeof value !== 'number') {
+				throw new MirrorError(`the header ${name} cannot be sent`);
+			}
+			head += `${name}: ${String(value)}\r\n`;
+		}
+		this.#closes = headers['Connection'] === 'close';
+		const {keepAliveMs, idleMs} = this.#limits;
+		const stays = keepAliveMs > 0 ? `Keep-Alive: timeout=${Math.floor(keepAliveMs / 1000)}\r\n` : '';
+		this.#head = `${head}Date: ${this.#date.now}\r\n${this.#closes ? '' : `Connection: keep-alive\r\n${stays}`}\r\n`;
+		this.#isLong = Number(headers['Content-Length'] ?? 0) > quickBytes;
+		if (this.#isLong) {
+			this.#connection.setTimeout(idleMs);
+		}
+	}
+
+	/** A request that has a body does not come here. */
+	writeContinue(): void {
+		throw new MirrorError('no body was announced');
+	}
+
+	flushHeaders(): void {
+		if (this.#head !== undefined) {
+			this.#connection.write(this.#takeHead(), 'latin1');
+		}
+	}
+
+	write(chunk: Buffer, done?: Done): void {
+		this.flushHeaders();
+		this.#connection.write(chunk, done);
+	}
+
+	end(last?: string | Buffer, encoding: 'latin1' = 'latin1'): void {
+		const done: Done = error => {
+			this.#done(error);
+		};
+		const isText = last === undefined || typeof last === 'string';
+		if (isText) {
+			this.#connection.write(this.#takeHead() + (last ?? ''), encoding, done);
+		} else {
+			this.#connection.cork();
+			this.flushHeaders();
+			this.#connection.write(last, done);
+			this.#connection.uncork();
+		}
+	}
+
+	#takeHead(): string {
+		const head = this.#head ?? '';
+		this.#head = undefined;
+		this.#headersSent = true;
+		return head;
+	}
+
+	#done(error: Error | null | undefined): void {
+		if (error) {
+			return;
+		}
+		this.writableFinished = true;
+		if (this.#isLong) {
+			this.#connection.setTimeout(this.#limits.keepAliveMs);
+		}
+		if (this.#closes) {
+			this.#connection.destroySoon();
+		}
+		this.#onClose();
+	}
+}
