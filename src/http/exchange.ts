@@ -232,6 +232,7 @@ export class Exchange {
 		}
 		this.begin(status, {...headers, 'Content-Length': parts.reduce((sum, {length}) => sum + length, 0)});
 		if (!this.head) {
+			this.#front.together.join(this.#request.socket);
 			await Promise.all(parts.map(part => this.write(part)));
 		}
 		this.end();
