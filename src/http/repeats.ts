@@ -108,6 +108,7 @@ export class RepeatReader {
 	readonly #socket: Socket;
 	readonly #connection: Following;
 	readonly #repeats: Repeats;
+	readonly #parser: unknown;
 	readonly #parse: (chunk: Buffer) => void;
 	readonly #learn: (request: IncomingMessage) => Repeat | undefined;
 	readonly #serve: (repeat: Repeat, over: () => void) => void;
@@ -133,7 +134,7 @@ export class RepeatReader {
 		},
 	): RepeatReader | undefined {
 		const [parse, ...others] = socket.listeners('data');
-		if (parse === undefined || others.length > 0) {
+		if (parse === undefined || others.length > 0 || !parserOf(socket)) {
 			return undefined;
 		}
 		const reader = new RepeatReader(socket, parse as (chunk: Buffer) => void, options);
@@ -151,6 +152,7 @@ export class RepeatReader {
 		{connection, repeats, learn, serve}: Parameters<typeof RepeatReader.attach>[1],
 	) {
 		this.#socket = socket;
+		this.#parser = parserOf(socket);
 		this.#parse = parse;
 		this.#connection = connection;
 		this.#repeats = repeats;
@@ -173,7 +175,7 @@ export class RepeatReader {
 		const text = headIn(chunk);
 		if (text === undefined) {
 			this.#isBetween = false;
-			this.#parse(chunk);
+			this.#pass(chunk);
 			return;
 		}
 		const repeat = this.#isBetween && this.#connection.free ? this.#repeats.get(text) : undefined;
@@ -187,9 +189,16 @@ export class RepeatReader {
 		});
 	}
 
+	/** Node takes its parser away from what is no HTTP any more, and gives it to somebody else. */
+	#pass(chunk: Buffer): void {
+		if (parserOf(this.#socket) === this.#parser) {
+			this.#parse(chunk);
+		}
+	}
+
 	#parseHead(text: string, chunk: Buffer): void {
 		this.#isParsing = true;
-		this.#parse(chunk);
+		this.#pass(chunk);
 		this.#isParsing = false;
 		const [request, ...others] = this.#heard.splice(0);
 		this.#isBetween = request !== undefined && others.length === 0 && isAllOf(text, request);
@@ -214,4 +223,9 @@ export class RepeatReader {
 			this.#socket.resume();
 		}
 	}
+}
+
+/** Node's, of this connection; none once it has let go of it. */
+function parserOf(socket: Socket): unknown {
+	return (socket as {parser?: unknown}).parser ?? undefined;
 }

@@ -281,6 +281,39 @@ test('a client that leaves while its known request is answered is forgotten', as
 	t.truthy(ours.lines.find(({msg, status}) => msg === 'client left' && status === 499));
 });
 
+test('a connection that is to be something else is nobody else’s business', async t => {
+	const {port} = await startFront(t, {images});
+	const talker = await Talker.open(t, port);
+	for (let round = 0; round < 5; round++) {
+		await talker.ask(get('/ping'));
+	}
+	const tunnel = await talker.ask(`CONNECT x:443 HTTP/1.1\r\n${host}\r\n`);
+	t.is(tunnel.status, 405);
+	// Node's parser is another connection's by now.
+	const other = await Talker.open(t, port);
+	await other.ask(get('/ping'));
+	const ended = once(talker.socket, 'close');
+	talker.socket.resume();
+	talker.socket.write(get('/ping'));
+	talker.socket.write('GET /images HTTP/1.1\r\n');
+	await setImmediate();
+	t.true((await other.ask(get(`/images/${uuid}`))).body.includes(uuid));
+	talker.socket.end();
+	await ended;
+});
+
+test('what is no HTTP after known requests is told so', async t => {
+	const {port} = await startFront(t, {images});
+	const talker = await Talker.open(t, port);
+	for (let round = 0; round < 5; round++) {
+		await talker.ask(get('/ping'));
+	}
+	const answer = await talker.ask('nonsense\r\n\r\n');
+	t.is(answer.status, 400);
+	talker.socket.write(get('/ping'));
+	t.is(await heard(talker.socket), '');
+});
+
 test('an answer of any size goes out whole', async t => {
 	const many = Array.from({length: 800}, () => makeImage({size: 10}));
 	const {port, url} = await startFront(t, {images: many});
