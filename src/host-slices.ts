@@ -6,6 +6,9 @@
  */
 import {setImmediate as nextTurn} from 'node:timers/promises';
 
+/** From so many on, of which one takes some microseconds, the event loop has its turn before and after. */
+export const longSteps = 2000;
+
 export class Slices {
 	readonly #maxMs: number;
 	#since = performance.now();
@@ -22,6 +25,13 @@ export class Slices {
 	async next(): Promise<void> {
 		await nextTurn();
 		this.#since = performance.now();
+	}
+}
+
+/** The event loop's turn, around what takes so many steps and cannot be cut. */
+export async function turnFor(steps: number): Promise<void> {
+	if (steps >= longSteps) {
+		await nextTurn();
 	}
 }
 

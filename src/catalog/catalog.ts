@@ -27,7 +27,7 @@ import {Overview, type HeldBackImage, type KnownImage} from './overview.js';
 import {SourceList} from './source-list.js';
 import {catalogStatus, removeGauges, updateGauges, type CatalogStatus} from './status.js';
 import {suppliersFor, type Supplier} from './suppliers.js';
-import {untilAborted} from './waiting.js';
+import {OneByOne, untilAborted} from './waiting.js';
 
 export type {FoundManifest} from './finder.js';
 export type {HeldImage} from './known.js';
@@ -58,6 +58,7 @@ export class Catalog {
 	readonly #overview: Overview;
 	/** What operators say about single images. */
 	readonly holds: HoldVerbs;
+	readonly #takes = new OneByOne();
 	#reconfiguring: Promise<void> = Promise.resolve();
 	#stopped = false;
 
@@ -327,16 +328,15 @@ export class Catalog {
 				changed: () => this.#list.changed(),
 				dropped: (list, manifest) => this.#dropped(list, manifest),
 				remembered: (source, list) => this.#news.remembered(source, list),
+				inTurn: take => this.#takes.run(take),
 				prepare: source => this.#news.prepare(source),
 				listed: (list, changes, besides) => {
 					const others = this.#lists.filter(other => other !== list && other.known);
 					const isElsewhere = (uuid: Uuid): boolean =>
 						this.#local?.get(uuid) !== undefined || others.some(other => other.get(uuid) !== undefined);
 					this.#news.listed(changes, besides, isElsewhere);
-					const isThere = (uuid: Uuid): boolean =>
-						besides.unwanted.has(uuid) || this.#finder.manifestFrom(list, uuid) !== undefined;
-					this.#news.sweep(list.name, isThere);
 				},
+				sweep: (source, isThere, signal) => this.#news.sweep(source, isThere, signal),
 				refreshed: (changes, how) => {
 					this.#news.refreshed(changes, how);
 				},
@@ -348,8 +348,9 @@ export class Catalog {
 
 	/** The same manifest as an object that is in a list already, if there is one. */
 	#shared(manifest: Manifest): Manifest {
-		const known = this.#lists.map(list => list.get(manifest.uuid));
-		return known.find(other => other !== undefined && isSameText(other, manifest)) ?? manifest;
+		const {uuid} = manifest;
+		const isAlike = (known: Manifest | undefined): boolean => known !== undefined && isSameText(known, manifest);
+		return this.#lists.find(list => isAlike(list.get(uuid)))?.get(uuid) ?? manifest;
 	}
 
 	async #setSources(sources: readonly CatalogSource[]): Promise<void> {

@@ -42,6 +42,11 @@ export class FirstSeen {
 		return this.#sources.has(source);
 	}
 
+	/** Of how many images something is noted. */
+	count(source: string): number {
+		return this.#sources.get(source)?.times.size ?? 0;
+	}
+
 	/** `undefined`: it was not noted, or it was in the first list ever; either way, seen when it was published. */
 	ms(source: string, uuid: Uuid): number | undefined {
 		const ms = this.#whole(source)?.times.get(uuid);
@@ -88,8 +93,8 @@ export class FirstSeen {
 		return count;
 	}
 
-	/** Forgets what has long been gone; looks once a day. Whether anything is other than before. */
-	sweep(source: string, isThere: (uuid: Uuid) => boolean, now: number): boolean {
+	/** Forgets what has long been gone, step by step; looks once a day. Returns whether anything is other than before. */
+	*sweep(source: string, isThere: (uuid: Uuid) => boolean, now: number): Generator<undefined, boolean, undefined> {
 		const seen = this.#whole(source);
 		// A clock that was set back must not keep it from looking for years.
 		if (seen === undefined || Math.abs(now - seen.sweptAtMs) < sweepPeriodMs) {
@@ -109,6 +114,7 @@ export class FirstSeen {
 				seen.times.delete(uuid);
 				isOther = true;
 			}
+			yield;
 		}
 		return isOther;
 	}

@@ -9,6 +9,7 @@ import type {Host, Timer} from '../host.js';
 import {isObject} from '../image/json-text.js';
 import {isUuid, type Uuid} from '../image/manifest.js';
 import {FirstSeen} from './first-seen.js';
+import {OneByOne} from './waiting.js';
 
 /** One small file. `write` replaces it whole, or leaves it as it was. */
 export interface HoldsFile {
@@ -41,7 +42,7 @@ export class Holds {
 	#state: State = {held: new Map(), released: new Map()};
 	#version = 0;
 	/** One write at a time. */
-	#turns: Promise<void> = Promise.resolve();
+	readonly #turns = new OneByOne();
 	#isDirty = false;
 	#failing = false;
 	#timer: Timer | undefined;
@@ -98,7 +99,7 @@ export class Holds {
 		if (this.#isDirty) {
 			await this.#saveSeen();
 		}
-		await this.#turns;
+		await this.#turns.run(() => Promise.resolve());
 		this.#disarm();
 	}
 
@@ -173,9 +174,7 @@ export class Holds {
 	}
 
 	#inTurn(run: () => Promise<void>): Promise<void> {
-		const turn = this.#turns.then(run);
-		this.#turns = turn.catch(() => undefined);
-		return turn;
+		return this.#turns.run(run);
 	}
 
 	async #write({held, released}: State): Promise<void> {

@@ -8,6 +8,7 @@ import {createHash} from 'node:crypto';
 import {Slices} from '../host-slices.js';
 import {prettyJson} from '../image/json-text.js';
 import {manifestEtag, servedText, type Manifest, type Shown} from '../image/manifest.js';
+import type {NotedTags} from '../image/query.js';
 import {chunkBytes, type SpareChunks} from './spare-chunks.js';
 
 /** A JSON array's bytes. */
@@ -75,10 +76,18 @@ export interface Known {
 	readonly placeOf: (manifest: Manifest, at: number) => number | undefined;
 }
 
+export interface LayOutOptions {
+	readonly shown: Shown;
+	readonly known: Known | undefined;
+	readonly spare: SpareChunks;
+	/** Where their tags are noted on the way; `before` goes with `known`. */
+	readonly tags?: {readonly noted: NotedTags; readonly before: NotedTags | undefined};
+}
+
 /** As `JSON.stringify(images, null, 2)` would lay them out. */
 export async function layOut(
 	images: readonly Manifest[],
-	{shown, known, spare}: {readonly shown: Shown; readonly known: Known | undefined; readonly spare: SpareChunks},
+	{shown, known, spare, tags}: LayOutOptions,
 ): Promise<{readonly list: LaidOut; readonly places: () => Places}> {
 	const slices = new Slices();
 	const writer = new Writer(images.length, spare);
@@ -88,8 +97,15 @@ export async function layOut(
 		const place = isPlain || manifest.local === undefined ? known?.placeOf(manifest, at) : undefined;
 		const bytes = place === undefined ? undefined : known?.places.bytes(place);
 		if (place === undefined || bytes === undefined) {
-			writer.layOut(servedText(manifest, shown), manifestEtag(manifest, shown));
+			const text = servedText(manifest, shown);
+			writer.layOut(text, manifestEtag(manifest, shown));
+			if (manifest.local === undefined) {
+				tags?.noted.note(at, text);
+			}
 		} else {
+			if (tags?.before !== undefined) {
+				tags.noted.copy(at, tags.before, place);
+			}
 			known?.places.copyDigest(place, writer.digests, writer.count);
 			writer.copy(bytes);
 		}

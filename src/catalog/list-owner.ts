@@ -1,7 +1,7 @@
 /**
  * Whose lists the lists of sources are: what they tell the catalog, and what they ask of it.
  */
-import type {Manifest} from '../image/manifest.js';
+import type {Manifest, Uuid} from '../image/manifest.js';
 import type {HeldImage, KnownList} from './known.js';
 import type {KnownBesides, ListChanges, RefreshedHow} from './news.js';
 import type {SourceList} from './source-list.js';
@@ -17,9 +17,13 @@ export interface ListOwner {
 	/** The same manifest as an object that is there already, if there is one. */
 	shared(manifest: Manifest): Manifest;
 	remembered(source: string, list: KnownList): void;
+	/** One list after the other becomes the one that counts, so that what several have alike becomes one object. */
+	inTurn<T>(take: () => Promise<T>): Promise<T>;
 	/** A list has been read, and will be told of. */
 	prepare(source: string): Promise<void>;
 	/** A list was read to its end, and is the one that counts. */
 	listed(list: SourceList, changes: ListChanges, besides: KnownBesides): void;
 	refreshed(changes: ListChanges, how: RefreshedHow): void;
+	/** After each list: forgets what was seen of this source and is there no more. */
+	sweep(source: string, isThere: (uuid: Uuid) => boolean, signal: AbortSignal): Promise<void>;
 }

@@ -8,7 +8,7 @@
 import {LRUCache} from 'lru-cache';
 import {inSlices} from '../host-slices.js';
 import type {Manifest, Shown} from '../image/manifest.js';
-import {imageQuerySteps, NameIndex, type ImageQuery} from '../image/query.js';
+import {imageQuerySteps, NameIndex, NotedTags, type ImageQuery} from '../image/query.js';
 import {encodeList, type EncodedList, type ListEncoding} from './encoded-list.js';
 import {layOut, type Known, type LaidOut, type Places} from './list-bytes.js';
 import {chunkBytes, SpareChunks} from './spare-chunks.js';
@@ -29,6 +29,7 @@ interface Whole {
 	readonly list: LaidOut;
 	readonly places: Places;
 	readonly index: NameIndex;
+	readonly noted: NotedTags;
 }
 
 interface Kept {
@@ -98,8 +99,9 @@ export class Listings {
 	}
 
 	async #make(version: number, query: ImageQuery, images: readonly Manifest[]): Promise<ListBytes> {
-		const index = this.#whole?.images === images ? this.#whole.index : undefined;
-		const found = await inSlices(imageQuerySteps(query, images, index?.candidates(query)), this.#unstoppable);
+		const {index, noted} = (this.#whole?.images === images ? this.#whole : undefined) ?? {};
+		const steps = imageQuerySteps(query, images, {candidates: index?.candidates(query), noted});
+		const found = await inSlices(steps, this.#unstoppable);
 		const shown = {channels: query.showChannels, admin: query.inclAdminFields};
 		const isPlain = (!shown.channels && !shown.admin) || images.every(({local}) => local === undefined);
 		const isWhole = found.length === images.length && !query.newestFirst;
@@ -167,10 +169,12 @@ export class Listings {
 	async #layOutAll(images: readonly Manifest[]): Promise<LaidOut> {
 		try {
 			const known = this.#known(images, (_, at) => at);
-			const {list, places} = await layOut(images, {shown: plain, known, spare: this.#spare});
+			const noted = new NotedTags(images.length, this.#whole?.noted);
+			const tags = {noted, before: this.#whole?.noted};
+			const {list, places} = await layOut(images, {shown: plain, known, spare: this.#spare, tags});
 			if (this.#layingOut?.images === images) {
 				const isKept = list.length <= this.#maxWholeBytes;
-				this.#whole = isKept ? {images, list, places: places(), index: new NameIndex(images)} : undefined;
+				this.#whole = isKept ? {images, list, places: places(), index: new NameIndex(images), noted} : undefined;
 			}
 			return list;
 		} finally {

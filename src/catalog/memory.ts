@@ -167,6 +167,9 @@ export class Memory {
 	}
 
 	allow(source: string, uuid: Uuid): void {
+		if (this.#denials.size === 0) {
+			return;
+		}
 		this.#denials.delete(imageKey(source, uuid));
 	}
 

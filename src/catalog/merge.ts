@@ -6,6 +6,7 @@
  */
 import {Slices} from '../host-slices.js';
 import {compareImages, type Manifest, type Sha1, type Uuid} from '../image/manifest.js';
+import {onlySha1} from '../image/packed.js';
 import type {HeldImage} from './known.js';
 
 /** What one source brings. */
@@ -164,8 +165,12 @@ export async function merge(
 
 /** Both say what the file is, and it is not the same. */
 function differ(a: Manifest, b: Manifest): boolean {
-	const [ours, theirs] = [a.files[0]?.sha1, b.files[0]?.sha1];
+	const [ours, theirs] = [firstSha1(a), firstSha1(b)];
 	return ours !== undefined && theirs !== undefined && ours !== theirs;
+}
+
+function firstSha1(manifest: Manifest): Sha1 | undefined {
+	return onlySha1(manifest) ?? manifest.files[0]?.sha1;
 }
 
 function conflictOf(uuid: Uuid, sources: readonly MergeSource[]): Conflict {
@@ -178,7 +183,7 @@ function conflictOf(uuid: Uuid, sources: readonly MergeSource[]): Conflict {
 		name: listing[0]?.manifest.name ?? '',
 		version: listing[0]?.manifest.version ?? '',
 		sources: listing.flatMap(({name, manifest}) => {
-			const sha1 = manifest.files[0]?.sha1;
+			const sha1 = firstSha1(manifest);
 			return sha1 === undefined ? [] : [{name, sha1}];
 		}),
 	};
@@ -191,7 +196,7 @@ function entryFor(manifest: Manifest, source: string, before: Merged): MergedIma
 }
 
 /** Two sorted lists as one. */
-async function interleave(
+export async function interleave(
 	a: readonly Manifest[],
 	b: readonly Manifest[],
 	slices: Slices,
@@ -232,18 +237,26 @@ class FileOwners {
 	readonly #first = new Map<Sha1, Uuid>();
 
 	add(manifest: Manifest): void {
+		const only = onlySha1(manifest);
+		if (only !== undefined) {
+			this.#add(only, manifest.uuid);
+			return;
+		}
 		for (const {sha1} of manifest.files) {
-			if (sha1 === undefined) {
-				continue;
+			if (sha1 !== undefined) {
+				this.#add(sha1, manifest.uuid);
 			}
-			const first = this.#first.get(sha1);
-			if (first === undefined) {
-				this.#first.set(sha1, manifest.uuid);
-			} else if (first !== manifest.uuid) {
-				const owners = this.shared.get(sha1) ?? new Set([first]);
-				owners.add(manifest.uuid);
-				this.shared.set(sha1, owners);
-			}
+		}
+	}
+
+	#add(sha1: Sha1, uuid: Uuid): void {
+		const first = this.#first.get(sha1);
+		if (first === undefined) {
+			this.#first.set(sha1, uuid);
+		} else if (first !== uuid) {
+			const owners = this.shared.get(sha1) ?? new Set([first]);
+			owners.add(uuid);
+			this.shared.set(sha1, owners);
 		}
 	}
 }

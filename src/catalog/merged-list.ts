@@ -5,6 +5,7 @@
  * merged once. Which images are offered is `offers.ts`, how lists become one `merge.ts`.
  */
 import type {Host} from '../host.js';
+import {turnFor} from '../host-slices.js';
 import {isActive, type Uuid} from '../image/manifest.js';
 import {ConflictLog} from './conflict-log.js';
 import type {HeldImage} from './known.js';
@@ -106,6 +107,8 @@ export class MergedList {
 	async #merge(): Promise<void> {
 		// What changes in the same breath is merged once.
 		await Promise.resolve();
+		// Whoever has just taken over a long list was long about it.
+		await turnFor(Math.max(0, ...this.#lists().map(({images}) => images.length)));
 		while (this.#isDirty) {
 			this.#isDirty = false;
 			const held = [...this.#held.list()];

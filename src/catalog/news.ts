@@ -5,6 +5,7 @@
  * start) is no news; and where a whole catalog changes at once, the first images stand for the others.
  */
 import type {EventAbout, EventImage, EventType, Host} from '../host.js';
+import {inSlices, turnFor} from '../host-slices.js';
 import type {Manifest, Uuid} from '../image/manifest.js';
 import type {Holds} from './holds.js';
 import type {HeldImage, KnownList} from './known.js';
@@ -115,9 +116,10 @@ export class News {
 		}
 	}
 
-	/** Forgets when images were seen that have long been gone. */
-	sweep(source: string, isThere: (uuid: Uuid) => boolean): void {
-		if (this.#holds.firstSeen.sweep(source, isThere, this.#host.clock.now())) {
+	/** Forgets when images were seen that have long been gone, in slices. */
+	async sweep(source: string, isThere: (uuid: Uuid) => boolean, signal: AbortSignal): Promise<void> {
+		await turnFor(this.#holds.firstSeen.count(source));
+		if (await inSlices(this.#holds.firstSeen.sweep(source, isThere, this.#host.clock.now()), signal)) {
 			this.#holds.seenChanged();
 		}
 	}

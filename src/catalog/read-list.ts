@@ -4,10 +4,14 @@
  * Nothing is touched here that others see: `source-list.ts` takes over the result in one step, or not at all.
  */
 import {Slices} from '../host-slices.js';
-import type {Manifest, Uuid} from '../image/manifest.js';
+import {compareImages, type Manifest, type Uuid} from '../image/manifest.js';
 import {Packer, type UnpackedTexts} from '../image/packed.js';
 import type {ListEnd, Source} from '../sources/source.js';
+import {interleave} from './merge.js';
 import {untilAborted} from './waiting.js';
+
+/** So many are sorted without the event loop's turn. */
+const sortedAtOnce = 1000;
 
 /** A list that was read to its end. */
 export interface ReadList {
@@ -92,4 +96,36 @@ export async function compareLists(
 		}
 	}
 	return {added, changed, removed};
+}
+
+/** As lists are sorted, which most are already; whoever sorts that again has little to do. */
+export async function sortedImages(listed: ReadonlyMap<Uuid, Manifest>): Promise<readonly Manifest[]> {
+	const slices = new Slices();
+	const images = [...listed.values()];
+	let isSorted = true;
+	for (let at = 1; at < images.length && isSorted; at++) {
+		const [before, image] = [images[at - 1], images[at]];
+		isSorted = before === undefined || image === undefined || compareImages(before, image) <= 0;
+		if (slices.over) {
+			await slices.next();
+		}
+	}
+	if (isSorted) {
+		return images;
+	}
+	let runs: (readonly Manifest[])[] = [];
+	for (let at = 0; at < images.length; at += sortedAtOnce) {
+		runs.push(images.slice(at, at + sortedAtOnce).sort(compareImages));
+		if (slices.over) {
+			await slices.next();
+		}
+	}
+	while (runs.length > 1) {
+		const merged: (readonly Manifest[])[] = [];
+		for (let at = 0; at < runs.length; at += 2) {
+			merged.push(await interleave(runs[at] ?? [], runs[at + 1] ?? [], slices));
+		}
+		runs = merged;
+	}
+	return runs[0] ?? [];
 }

@@ -7,7 +7,7 @@
  */
 import {SourceUnavailableError, describe} from '../errors.js';
 import type {Host, Timer} from '../host.js';
-import {Slices} from '../host-slices.js';
+import {Slices, longSteps} from '../host-slices.js';
 import {compareImages, type Manifest, type Uuid} from '../image/manifest.js';
 import {isSameText} from '../image/packed.js';
 import type {Ask, ListEnd, SourceKind} from '../sources/source.js';
@@ -18,7 +18,7 @@ import type {KnownList} from './known.js';
 import type {ListOwner} from './list-owner.js';
 import type {Memory} from './memory.js';
 import type {ListChanges} from './news.js';
-import {compareLists, readList, type ReadList} from './read-list.js';
+import {compareLists, readList, sortedImages, type ReadList} from './read-list.js';
 import {Saver} from './saver.js';
 import {inWords} from './words.js';
 
@@ -284,19 +284,25 @@ export class SourceList {
 				progress,
 				signal,
 			});
-			const changes = await this.#take(read, signal);
+			const sorted = await sortedImages(read.listed);
+			const take = (): Promise<ListChanges> => this.#take(read, signal);
+			const changes = await (read.listed.size < longSteps ? take() : this.#owner.inTurn(take));
 			const wasFailing = this.#lastError !== undefined;
 			this.#owner.refreshed(changes, {wasFailing, skipped: read.end.skipped, ms: clock.now() - startedAt});
 			this.#availability.listSucceeded();
 			this.#lastError = undefined;
 			this.#saver.save(changes.any);
 			if (changes.any) {
-				this.#publish();
+				// What another source has as well is another object by now.
+				this.#publish(sorted.map(manifest => this.#listed.get(manifest.uuid) ?? manifest));
 				this.#owner.changed();
 			}
 			this.#gone.confirm();
 			const periodMs = Math.max(shortestPeriodMs, this.#entry.listTtlMs);
 			this.#arm(periodMs * (1 + this.#host.random() / 10));
+			const isThere = (uuid: Uuid): boolean =>
+				(this.get(uuid) ?? this.#memory.loose(this.name, uuid)) !== undefined || read.unwanted.has(uuid);
+			await this.#owner.sweep(this.name, isThere, signal);
 		} catch (error) {
 			if (signal.aborted) {
 				return;
@@ -312,15 +318,21 @@ export class SourceList {
 	async #take({listed, unwanted, end}: ReadList, signal: AbortSignal): Promise<ListChanges> {
 		const {added, changed, removed} = await compareLists(this.#listed, listed);
 		await this.#owner.prepare(this.name);
+		const slices = new Slices();
+		const isLong = listed.size >= longSteps;
+		for (const [at, manifest] of added.entries()) {
+			// Another source may have been read at the same time: a short list takes no time, a long one has its turn.
+			listed.set(manifest.uuid, this.#owner.shared(manifest));
+			if (isLong && (slices.over || at === added.length - 1)) {
+				await slices.next();
+			}
+		}
 		signal.throwIfAborted();
 		const now = this.#host.clock.now();
 		const isFirst = this.#fetchedAt === undefined;
 		const returned = new Set(added.map(({uuid}) => uuid).filter(uuid => this.#gone.get(uuid) !== undefined));
 		this.#listed = listed;
-		for (const manifest of added) {
-			const {uuid} = manifest;
-			// Another source may have been read at the same time.
-			listed.set(uuid, this.#owner.shared(manifest));
+		for (const {uuid} of added) {
 			this.#gone.delete(uuid);
 			this.#memory.allow(this.name, uuid);
 		}
@@ -347,8 +359,8 @@ export class SourceList {
 		return changes;
 	}
 
-	#publish(): void {
-		const visible = [...this.#listed.values()];
+	#publish(sorted: Iterable<Manifest> = this.#listed.values()): void {
+		const visible = [...sorted];
 		const hidden: Manifest[] = [];
 		for (const gone of this.#gone.values()) {
 			(gone.hidden ? hidden : visible).push(gone.manifest);

@@ -1,5 +1,5 @@
 /**
- * Waiting for what outlives the one who waits.
+ * Waiting: for what outlives the one who waits, and for one's turn.
  *
  * A flight or a refresh takes no client's signal; a client's signal ends only that client's wait, here.
  */
@@ -19,4 +19,16 @@ export function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promi
 			signal.removeEventListener('abort', onAbort);
 		});
 	});
+}
+
+/** One after the other, in the order in which they came. */
+export class OneByOne {
+	#last: Promise<unknown> = Promise.resolve();
+
+	/** Runs it once all that came before has ended, however it ended. */
+	run<T>(work: () => Promise<T>): Promise<T> {
+		const turn = this.#last.then(work);
+		this.#last = turn.catch(() => undefined);
+		return turn;
+	}
 }

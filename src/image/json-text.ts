@@ -126,6 +126,27 @@ export function membersOf(compact: string): readonly Member[] {
 	return members;
 }
 
+/** The compact JSON of one member's value; of duplicates the last one's, as `JSON.parse` has it. */
+export function memberIn(compact: string, name: string): string | undefined {
+	const token = JSON.stringify(name);
+	// Nearly always, it is not there, or there and spelled as we would spell it.
+	if (!compact.includes(token) && !compact.includes('\\u')) {
+		return undefined;
+	}
+	let found: string | undefined;
+	let at = 1;
+	while (at < compact.length - 1) {
+		const nameEnd = closingQuote(compact, at) + 1;
+		const valueEnd = valueEndsAt(compact, nameEnd + 1);
+		const isSame = nameEnd - at === token.length && compact.startsWith(token, at);
+		if (isSame || stringOf(compact.slice(at, nameEnd)) === name) {
+			found = compact.slice(nameEnd + 1, valueEnd);
+		}
+		at = valueEnd + 1;
+	}
+	return found;
+}
+
 /** The elements of an array's compact JSON. */
 export function elementsOf(compact: string): readonly string[] {
 	const elements: string[] = [];

@@ -194,6 +194,11 @@ export class PackedManifest implements Manifest {
 		return this.#odd?.files ?? [{sha1: this.#sha1, md5: undefined, size: this.#size, compression}];
 	}
 
+	/** Of its only file, where it has one and `files` would say little more. */
+	get onlySha1(): Sha1 | undefined {
+		return this.#odd?.files === undefined ? this.#sha1 : undefined;
+	}
+
 	get publishedAt(): string | undefined {
 		return this.#odd?.publishedAt ?? usualDate(this.publishedMs);
 	}
@@ -321,6 +326,11 @@ export class Shared {
 		}
 		return known ?? kind;
 	}
+}
+
+/** Of the only file; `undefined`: it has more or none, or it takes a look at them. */
+export function onlySha1(manifest: Manifest): Sha1 | undefined {
+	return manifest instanceof PackedManifest ? manifest.onlySha1 : undefined;
 }
 
 /** Whether both say the same to the letter. */

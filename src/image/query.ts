@@ -9,9 +9,10 @@ import {NotFoundError, UnauthorizedError} from '../errors.js';
 import {parseDate} from './dates.js';
 import {compareImages, isActive, isUuid, type Manifest, type Uuid} from './manifest.js';
 import {booleanParam, invalid, scalarParam, type QueryParams} from './params.js';
-import {tagMatcher, type TagFilter} from './tags.js';
+import {tagMatcher, type NotedTags, type TagFilter} from './tags.js';
 
 export {parseDatasetQuery, runDatasetQuery, type DatasetQuery} from './dataset-query.js';
+export {NotedTags} from './tags.js';
 export {booleanParam, parseQueryString, scalarParam, type QueryParams} from './params.js';
 
 /** `all` and the states that images can be in. */
@@ -117,24 +118,27 @@ export function runImageQuery(query: ImageQuery, images: readonly Manifest[]): r
 
 /**
  * The same as places in `images`, standing still now and then: tags cost a look into the text of each image.
- * `candidates`: places in their order; nothing else is looked at.
+ * `candidates`: places in their order; nothing else is looked at. `noted`: of these images.
  */
 export function* imageQuerySteps(
 	query: ImageQuery,
 	images: readonly Manifest[],
-	candidates?: readonly number[],
+	{
+		candidates,
+		noted,
+	}: {readonly candidates?: readonly number[] | undefined; readonly noted?: NotedTags | undefined} = {},
 ): Generator<undefined, readonly number[], undefined> {
 	const {newestFirst, limit = Infinity} = query;
 	// First, so that a wrong marker is told from an empty page.
 	const isFromMarker = markerFilter(query, images);
-	const matchesTags = tagMatcher(query.tags, query.billingTags);
+	const matchesTags = tagMatcher(query.tags, query.billingTags, noted);
 	const count = candidates?.length ?? images.length;
 	const found: number[] = [];
 	for (let step = 0; step < count && found.length < limit; step++) {
 		const at = newestFirst ? count - 1 - step : step;
 		const place = candidates === undefined ? at : (candidates[at] ?? 0);
 		const image = images[place];
-		if (image !== undefined && matches(query, image) && isFromMarker(image) && matchesTags(image)) {
+		if (image !== undefined && matches(query, image) && isFromMarker(image) && matchesTags(image, place)) {
 			found.push(place);
 		}
 		if (step % stepLength === stepLength - 1) {
@@ -144,23 +148,35 @@ export function* imageQuerySteps(
 	return found;
 }
 
-/** Where in a list the images of each name are: most questions are about one. */
+/** Where in a list the images of each name and of each version are: most questions are about one. */
 export class NameIndex {
 	readonly #byName = new Map<string, number[]>();
+	/** Mostly, only one image has it. */
+	readonly #byVersion = new Map<string, number | number[]>();
 
 	constructor(images: readonly Manifest[]) {
-		for (const [place, {name}] of images.entries()) {
+		for (const [place, {name, version}] of images.entries()) {
 			const places = this.#byName.get(name);
 			if (places === undefined) {
 				this.#byName.set(name, [place]);
 			} else {
 				places.push(place);
 			}
+			const same = this.#byVersion.get(version);
+			if (Array.isArray(same)) {
+				same.push(place);
+			} else {
+				this.#byVersion.set(version, same === undefined ? place : [same, place]);
+			}
 		}
 	}
 
 	/** `undefined`: all of the list. */
-	candidates({name}: ImageQuery): readonly number[] | undefined {
+	candidates({name, version}: ImageQuery): readonly number[] | undefined {
+		if (version?.how === 'equal') {
+			const places = this.#byVersion.get(version.text) ?? [];
+			return Array.isArray(places) ? places : [places];
+		}
 		return name?.how === 'equal' ? (this.#byName.get(name.text) ?? []) : undefined;
 	}
 }
@@ -219,16 +235,17 @@ function isActivated(image: Manifest): boolean {
 
 /** Every filter but tags, which cost more. */
 function matches(query: ImageQuery, image: Manifest): boolean {
+	// Those first that mostly decide it.
 	return (
+		(query.version === undefined || matchesText(query.version, image.version)) &&
+		(query.name === undefined || matchesText(query.name, image.name)) &&
 		matchesState(query, image) &&
 		isThereFor(query, image) &&
 		matchesAccount(query, image) &&
 		(query.public === undefined || image.public === query.public) &&
 		matchesText(query.type, image.type) &&
 		matchesText(query.os, image.os) &&
-		matchesText(query.owner, image.owner) &&
-		matchesText(query.version, image.version) &&
-		matchesText(query.name, image.name)
+		matchesText(query.owner, image.owner)
 	);
 }
 

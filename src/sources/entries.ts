@@ -5,6 +5,7 @@
  * reason, and the list goes on.
  */
 import {IntegrityError, describe} from '../errors.js';
+import {Slices} from '../host-slices.js';
 import {manifestFromAny} from '../image/dataset.js';
 import {splitJsonArray} from '../image/json-array.js';
 import {isUuid, type Manifest} from '../image/manifest.js';
@@ -31,8 +32,13 @@ export async function* readEntries(
 	chunks: AsyncIterable<Uint8Array>,
 	maxBytes: number,
 ): AsyncGenerator<Entry, undefined, undefined> {
+	// Here, and not only where entries are used: of a list that is known already, none may be.
+	const slices = new Slices();
 	for await (const element of splitJsonArray(chunks, {maxElementBytes: maxManifestBytes, maxBytes})) {
 		yield 'text' in element ? readEntry(element.text) : tooLarge(element.tooLarge);
+		if (slices.over) {
+			await slices.next();
+		}
 	}
 	return undefined;
 }

@@ -37,6 +37,9 @@ interface ListState {
 	readonly skipped: Skipped;
 	readonly bytesLeft: number;
 	readonly marker: string | undefined;
+	readonly limit: number;
+	/** Of the first page. */
+	readonly first: string | undefined;
 }
 
 export class ImgapiSource implements Source {
@@ -79,7 +82,8 @@ export class ImgapiSource implements Source {
 		for (;;) {
 			const query = marker === undefined ? {} : {marker, limit: String(limit)};
 			const page: Page = {count: 0, fresh: 0, hasMarker: false, bytes: 0, first: undefined, last: undefined};
-			yield* this.#page(this.#url('/images', query), page, {seen, skipped, bytesLeft, marker}, ask);
+			const list = {seen, skipped, bytesLeft, marker, limit, first};
+			yield* this.#page(this.#url('/images', query), page, list, ask);
 			bytesLeft -= page.bytes;
 			first ??= page.first;
 			this.#proven = true;
@@ -167,7 +171,7 @@ export class ImgapiSource implements Source {
 	async *#readPage(
 		url: string,
 		page: Page,
-		{seen, skipped, bytesLeft, marker}: ListState,
+		{seen, skipped, bytesLeft, marker, limit, first}: ListState,
 		ask: Ask,
 	): AsyncGenerator<Manifest, undefined, undefined> {
 		const here = new Set<string>();
@@ -194,6 +198,10 @@ export class ImgapiSource implements Source {
 				if (manifest !== undefined) {
 					yield manifest;
 				}
+			}
+			if (marker !== undefined && page.count > limit && page.fresh === 0 && page.first === first) {
+				// The first page over again: what is left of it costs both sides much, and says nothing new.
+				return undefined;
 			}
 		}
 		return undefined;

@@ -253,6 +253,32 @@ test('a manifest that changed upstream is the new one; the others stay the same 
 	t.is(host.linesLike(/source a: list of 3 images, \+1 -0 ~1, 2 skipped, in 0 ms/).length, 1);
 });
 
+test('long lists that are read at the same time, in any order, share what they have alike', async t => {
+	const listed = images(4000);
+	const shuffled = listed.map((_, at) => listed[(at * 1337) % listed.length] ?? image());
+	const [a, b] = [
+		new FakeSource('a', listed),
+		new FakeSource(
+			'b',
+			shuffled.map(manifest => changed(manifest, {})),
+		),
+	];
+	const {catalog} = await startCatalog(t, [entry(a), entry(b)]);
+	await catalog.refresh();
+	const {images: found} = catalog.snapshot();
+	t.deepEqual(
+		found.map(({uuid}) => uuid),
+		listed.map(({uuid}) => uuid),
+	);
+	const suppliers = found.flatMap(manifest => [catalog.suppliersFor(manifest, 0)]);
+	t.true(suppliers.every(([first, second]) => second !== undefined && first?.manifest === second.manifest));
+
+	const {version} = catalog.snapshot();
+	await catalog.refresh();
+	t.is(catalog.snapshot().version, version);
+	t.is(catalog.snapshot().images, found);
+});
+
 test('what several sources list alike is one object', async t => {
 	const listed = images(2);
 	const [a, b] = [

@@ -1,5 +1,6 @@
 import test from 'ava';
 import {FirstSeen} from '../../src/catalog/first-seen.js';
+import {atOnce} from '../../src/host-slices.js';
 import {parseManifest, type Uuid} from '../../src/image/manifest.js';
 import {makeImage} from '../helpers/make-image.js';
 
@@ -13,14 +14,14 @@ test('when an image was first seen is forgotten only when it has been gone for l
 	seen.note('up', [other], undefined);
 	t.is(seen.note('up', [image], start), 1);
 	const isGone = (uuid: Uuid): boolean => uuid !== image;
-	t.true(seen.sweep('up', isGone, start + day));
+	t.true(atOnce(seen.sweep('up', isGone, start + day)));
 	// Back, and gone again, between two looks.
 	t.is(seen.note('up', [image], start + day + 1), 0);
-	t.true(seen.sweep('up', isGone, start + 95 * day));
+	t.true(atOnce(seen.sweep('up', isGone, start + 95 * day)));
 	t.is(seen.ms('up', image), start);
-	t.false(seen.sweep('up', isGone, start + 120 * day));
+	t.false(atOnce(seen.sweep('up', isGone, start + 120 * day)));
 	t.is(seen.ms('up', image), start);
-	t.true(seen.sweep('up', isGone, start + 186 * day));
+	t.true(atOnce(seen.sweep('up', isGone, start + 186 * day)));
 	t.is(seen.ms('up', image), undefined);
 	t.is(seen.note('up', [image], start + 187 * day), 1, 'it is new');
 	t.is(seen.ms('up', image), start + 187 * day);
@@ -32,7 +33,7 @@ test('it looks once a day, also after the clock was set back', t => {
 	seen.note('up', [image], start);
 	const looks: number[] = [];
 	for (const now of [start, start + day / 2, start + day, start - 400 * day]) {
-		seen.sweep('up', () => looks.push(now) > 0, now);
+		atOnce(seen.sweep('up', () => looks.push(now) > 0, now));
 	}
 	t.deepEqual(looks, [start, start + day, start - 400 * day]);
 });
@@ -42,7 +43,7 @@ test('what is written is read again as it was', async t => {
 	const seen = new FirstSeen();
 	seen.note('up', [uuids[0]], undefined);
 	seen.note('up', [uuids[1], uuids[2]], start);
-	seen.sweep('up', uuid => uuid !== uuids[2], start);
+	atOnce(seen.sweep('up', uuid => uuid !== uuids[2], start));
 	seen.use(new Set(['other']), start);
 	const again = new FirstSeen();
 	again.read(JSON.parse(JSON.stringify(await seen.encode())));
@@ -51,7 +52,7 @@ test('what is written is read again as it was', async t => {
 		uuids.map(uuid => again.ms('up', uuid)),
 		[undefined, start, start],
 	);
-	t.true(again.sweep('up', uuid => uuid !== uuids[2], start + 91 * day));
+	t.true(atOnce(again.sweep('up', uuid => uuid !== uuids[2], start + 91 * day)));
 	t.is(again.ms('up', uuids[2]), undefined, 'since when it is missing is kept, too');
 	t.true(again.use(new Set(['other']), start + 91 * day));
 	t.false(again.knows('up'), 'nobody has configured it for long');

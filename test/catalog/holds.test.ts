@@ -3,6 +3,7 @@ import test from 'ava';
 import fc from 'fast-check';
 import {FirstSeen} from '../../src/catalog/first-seen.js';
 import {Holds} from '../../src/catalog/holds.js';
+import {atOnce} from '../../src/host-slices.js';
 import {MirrorError} from '../../src/errors.js';
 import type {Uuid} from '../../src/image/manifest.js';
 import {tempDir, type Scope} from '../helpers/temp-dir.js';
@@ -234,7 +235,7 @@ test('images gone for ninety days are forgotten, and not before', async t => {
 	const sweep = async (days: number): Promise<void> => {
 		for (let each = 0; each < days; each++) {
 			await host.clock.advance(day);
-			firstSeen.sweep('s', uuid => there.has(uuid), host.clock.now());
+			atOnce(firstSeen.sweep('s', uuid => there.has(uuid), host.clock.now()));
 		}
 	};
 	await sweep(2);

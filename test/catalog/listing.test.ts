@@ -107,6 +107,32 @@ test('an image is laid out once, whatever is asked and whatever else changes', a
 	t.is(once, 2 * (300 + 10));
 });
 
+test('a question about tags reads no text of a list that has been laid out, nor of the one after it', async t => {
+	const same = Array.from({length: 400}, (_, at) =>
+		image({tags: {role: at % 2 === 0 ? 'db' : 'web', number: at, more: {at}}}),
+	);
+	const {listed, reads} = watched(same);
+	const turned = <T>(all: readonly T[]): readonly T[] => [...all.slice(1), ...all.slice(0, 1)];
+	const next = turned(listed);
+	const listings = new Listings();
+	await listings.get(1, query(), listed);
+	for (const [version, now, unwatched] of [
+		[1, listed, same],
+		[2, next, turned(same)],
+	] as const) {
+		await listings.get(version, query(), now);
+		const once = await untilStill(reads);
+		for (const text of ['tag.role=db', 'tag.role=web&tag.more=', 'tag.none=', 'tag.number=17', 'tag.role=d']) {
+			const found = await listings.get(version, query(text), now);
+			t.is(await untilStill(reads), once, text);
+			t.is(found.etag, (await new Listings().get(1, query(text), unwatched)).etag, text);
+		}
+	}
+	// Of numbers there are too many to note: those are looked for in the texts.
+	const found = await listings.get(2, query('tag.number=399'), next);
+	t.true(textOf(found) === laidOut([listed[399] ?? image()]));
+});
+
 test('what sources’ images have in common with ours is shown to whom it is shown', async t => {
 	const [other = image()] = images(1);
 	const ours: Manifest = {...plain(image()), local: {channels: ['dev'], billingTags: [], stor: 'local'}};

@@ -5,6 +5,7 @@ import {
 	compactJson,
 	elementsOf,
 	joinMembers,
+	memberIn,
 	membersOf,
 	ownCopy,
 	prettyJson,
@@ -176,6 +177,22 @@ test('brackets in strings nest nothing', t => {
 
 test('a byte order mark is passed over', t => {
 	t.deepEqual(readCompact('\ufeff{"a": 1}'), {value: {a: 1}, text: '{"a":1}'});
+});
+
+test('one member is found as JSON.parse finds it', t => {
+	const name = fc.constantFrom('tags', 'a"b', 'é', '', 'tag');
+	t.notThrows(() => {
+		fc.assert(
+			fc.property(fc.array(fc.tuple(name, fc.jsonValue())), name, (members, asked) => {
+				const text = `{${members.map(([key, value]) => `${JSON.stringify(key)}:${JSON.stringify(value)}`).join(',')}}`;
+				const found = memberIn(text, asked);
+				const {[asked]: value} = JSON.parse(text) as Record<string, unknown>;
+				t.deepEqual(found === undefined ? undefined : JSON.parse(found), value);
+			}),
+		);
+	});
+	t.is(memberIn('{"x":{"tags":1},"t\\u0061gs":{"a":[1,{}]},"y":"tags"}', 'tags'), '{"a":[1,{}]}');
+	t.is(memberIn('{"x":"\\"tags\\":1"}', 'tags'), undefined);
 });
 
 test('a copy has the same text, well formed', t => {

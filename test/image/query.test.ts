@@ -2,7 +2,14 @@ import test from 'ava';
 import fc from 'fast-check';
 import {InvalidParameterError, NotFoundError, UnauthorizedError} from '../../src/errors.js';
 import {compareImages, type Manifest} from '../../src/image/manifest.js';
-import {imageQuerySteps, NameIndex, parseImageQuery, parseQueryString, runImageQuery} from '../../src/image/query.js';
+import {
+	imageQuerySteps,
+	NameIndex,
+	NotedTags,
+	parseImageQuery,
+	parseQueryString,
+	runImageQuery,
+} from '../../src/image/query.js';
 import {anyCharacter} from '../helpers/any-character.js';
 import {image, uuid} from './manifests.js';
 
@@ -297,13 +304,31 @@ test('the very same array comes back when nothing is left out', t => {
 	);
 });
 
-test('asking step by step, with the places of a name at hand, finds the same', t => {
+test('asking step by step, with names and tags at hand, finds the same', t => {
 	const words = fc.constantFrom(
-		...['name=base', 'name=~s', 'name=none', 'os=linux', 'type=!zvol', 'tag.role=db', 'billing_tag=x', 'public=false'],
+		...[
+			'version=2.0.0',
+			'version=~2',
+			'name=base',
+			'name=~s',
+			'name=none',
+			'os=linux',
+			'type=!zvol',
+			'tag.role=db',
+			'billing_tag=x',
+			'public=false',
+		],
 		...['state=all', 'limit=1', 'limit=3', 'sort=published_at.desc', 'marker=2020-01-01T00:00:03Z', `owner=${joe}`],
 	);
 	const many = [...images, ...images, ...images];
 	const index = new NameIndex(many);
+	const noted = new NotedTags(many.length);
+	for (const [place, {text}] of many.entries()) {
+		// Some are not noted, as our own are not.
+		if (place % 4 > 0) {
+			noted.note(place, text);
+		}
+	}
 	t.notThrows(() =>
 		fc.assert(
 			fc.property(
@@ -311,7 +336,7 @@ test('asking step by step, with the places of a name at hand, finds the same', t
 				fc.boolean(),
 				(asked, who) => {
 					const query = parseImageQuery(parseQueryString(asked.join('&'), 9), {authenticated: who, seesPrivate: true});
-					const steps = imageQuerySteps(query, many, index.candidates(query));
+					const steps = imageQuerySteps(query, many, {candidates: index.candidates(query), noted});
 					let step = steps.next();
 					while (step.done !== true) {
 						step = steps.next();

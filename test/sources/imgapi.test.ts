@@ -72,6 +72,19 @@ test('a server that knows neither marker nor limit is asked once more, and no im
 	t.is(upstream.listRequests.length, 2);
 });
 
+test('what such a server gives over again is not read to its end', async t => {
+	const images = makeManifests(3000);
+	const upstream = await startUpstream(t, {kind: 'static', images});
+	upstream.misbehave('list', {cutAt: 0.9}, {when: ({query}) => query.has('marker')});
+	const source = makeAddress(t, 'imgapi', upstream.url, {retries: 0});
+
+	const {images: listed, end} = await readList(source);
+
+	t.true(isSame(listed, images));
+	t.is(end.skipped, 0);
+	t.is(upstream.listRequests.length, 2);
+});
+
 test('25,000 images are listed while they arrive', async t => {
 	const upstream = await startUpstream(t, {images: makeManifests(25_000)});
 	upstream.misbehave('list', {holdAt: 0.5}, {times: 1});
