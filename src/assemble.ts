@@ -7,6 +7,7 @@
 import {randomUUID} from 'node:crypto';
 import {fileURLToPath} from 'node:url';
 import {isDeepStrictEqual} from 'node:util';
+import {watchLoop} from './blobs/busy-loop.js';
 import {Flights, type FlightLimits} from './blobs/flights.js';
 import {Hashing} from './blobs/hashing.js';
 import {Layout, prepareLayout} from './blobs/layout.js';
@@ -106,7 +107,8 @@ async function build(
 	undo.push(() => hashing.close());
 	await prepareLayout(layout);
 	const keep = await keepLimits(config, layout.root);
-	const store = new DiskStore({layout, host, hashing, quarantine: config.quarantine, keep});
+	const isBusy = watchLoop();
+	const store = new DiskStore({layout, host, hashing, quarantine: config.quarantine, keep, isBusy});
 	const lock = await DataLock.take(layout);
 	undo.push(() => lock.release());
 	await store.load();

@@ -31,6 +31,8 @@ export class BlobFiles {
 		readonly blobs: KnownBlobs;
 		/** A blob has been deleted. */
 		readonly onGone: (sha1: Sha1) => Promise<void>;
+		/** See `StoreOptions`. */
+		readonly isBusy?: (() => boolean) | undefined;
 	}) {
 		this.#layout = options.layout;
 		this.#host = options.host;

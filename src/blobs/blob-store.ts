@@ -37,6 +37,8 @@ export interface StoreOptions {
 	readonly keep?: KeepLimits;
 	/** How long what was used counts as in use. */
 	readonly graceMs?: number;
+	/** Whether the mirror had much to do since it was last asked: what can wait does. Never, unless given. */
+	readonly isBusy?: () => boolean;
 	/** How long nothing must have changed in a folder before it is written down. */
 	readonly indexQuietMs?: number;
 }
@@ -48,6 +50,8 @@ export interface BlobStore {
 	open(sha1: Sha1): Promise<FileHandle | undefined>;
 	list(): Iterable<BlobInfo>;
 	delete(sha1: Sha1): Promise<boolean>;
+	/** Nothing of the file can be here, and there is room for it, as far as is known without looking. */
+	lacks(wanted: Wanted): boolean;
 	/** Takes up what an earlier attempt left, or begins. Throws NoSpaceError where no room can be made for all of it. */
 	partial(wanted: Wanted): Promise<PartialBlob>;
 	/** Makes a verified partial a blob. The partial stays readable and must still be closed. */

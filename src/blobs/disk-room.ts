@@ -25,18 +25,21 @@ export class DiskRoom {
 	readonly #parts: DiskRoomParts;
 	/** What files and free room came to before something was deleted. */
 	#held: {readonly bytes: number; readonly untilMs: number} | undefined;
+	/** What the last look said that files and free room come to. */
+	#seenBytes: number | undefined;
 
 	constructor(parts: DiskRoomParts) {
 		this.#parts = parts;
 	}
 
 	async standing(limits: KeepLimits): Promise<Standing> {
-		const capacityBytes = await this.#capacity();
-		return standingOf(limits, {
-			capacityBytes,
-			usedBytes: this.#parts.usedBytes(),
-			reservedBytes: this.#parts.reservedBytes(),
-		});
+		this.#seenBytes = await this.#capacity();
+		return this.#standingAt(limits, this.#seenBytes);
+	}
+
+	/** As far as the last look tells; `undefined`: it told nothing, or there was none. */
+	lastStanding(limits: KeepLimits): Standing | undefined {
+		return this.#seenBytes === undefined ? undefined : this.#standingAt(limits, this.#seenBytes);
 	}
 
 	/** Something is about to be deleted. */
@@ -46,6 +49,11 @@ export class DiskRoom {
 			// Not longer for what is deleted meanwhile: others may be filling the disk.
 			this.#held = bytes === undefined ? undefined : {bytes, untilMs: this.#parts.clock.now() + settleMs};
 		}
+	}
+
+	#standingAt(limits: KeepLimits, capacityBytes: number | undefined): Standing {
+		const {usedBytes, reservedBytes} = this.#parts;
+		return standingOf(limits, {capacityBytes, usedBytes: usedBytes(), reservedBytes: reservedBytes()});
 	}
 
 	async #capacity(): Promise<number | undefined> {

@@ -11,52 +11,25 @@ import {IntegrityError, MirrorError, NoSpaceError, asError} from '../errors.js';
 import type {Host} from '../host.js';
 import {Errands, type Errand} from './errands.js';
 import {Follower, NotCaching} from './follower.js';
+import type {DownloadEnd, DownloadOptions, OnStored, RightFile} from './download-options.js';
 import type {Meter} from './meter.js';
 import type {PartialBlob, Wanted} from './partial.js';
 import {PassThroughReader} from './pass-through.js';
 import type {Place} from './places.js';
-import type {BlobInfo, BlobOrigin, BlobStore} from './store.js';
+import type {BlobInfo, BlobOrigin} from './store.js';
 import {StandingAside} from './standing-aside.js';
-import {Supply, fromDisk, type Supplier} from './supply.js';
+import {Supply, fromDisk} from './supply.js';
 import {TransferEvents} from './transfer-events.js';
 import {unlessAborted} from './unless-aborted.js';
 import {wrongness} from './verdict.js';
 import {Watermark} from './watermark.js';
 
+export type {DownloadEnd, DownloadOptions, OnStored, RightFile} from './download-options.js';
+
 /** Verifications of one file in one download before it gives up: something here is wrong beyond blaming suppliers. */
 const maxVerifications = 8;
 /** Whoever stops the mirror has the second that the digests of so much take. */
 const shortBytes = 1_073_741_824;
-
-/** A file that was verified. */
-export interface RightFile {
-	readonly sha1: string | undefined;
-	readonly md5: string | undefined;
-	readonly storedAtMs: number;
-}
-
-/** What came of a transfer. `uncached`: the disk did not take it. `suspended`: it can be gone on with. */
-export type DownloadEnd =
-	| {readonly outcome: 'fetched' | 'there' | 'uncached' | 'suspended'}
-	| {readonly outcome: 'failed'; readonly error: unknown};
-
-export interface DownloadOptions {
-	readonly wanted: Wanted;
-	readonly suppliers: () => readonly Supplier[];
-	readonly store: BlobStore;
-	readonly host: Host;
-	readonly retries: number;
-	readonly place: Place;
-	/** Nobody follows any more, and nobody has it fetched. */
-	readonly onAbandoned: (download: Download) => void;
-	/** Clients' transfers have kept it waiting for so long that it had better be suspended. */
-	readonly onKeptWaiting: (download: Download) => void;
-	/** Nobody may begin to follow any more. */
-	readonly onOver: (download: Download) => void;
-}
-
-/** Called with the blob that came of a transfer. */
-export type OnStored = (info: BlobInfo) => Promise<void>;
 
 export class Download {
 	readonly wanted: Wanted;
@@ -254,7 +227,7 @@ export class Download {
 	}
 
 	async #fetch(): Promise<BlobInfo | undefined> {
-		const {store, suppliers, retries} = this.#options;
+		const {store} = this.#options;
 		// It may have come in while this transfer waited, for another image or under another size.
 		const held = await this.#held();
 		if (held !== undefined) {
@@ -262,20 +235,27 @@ export class Download {
 			this.#watermark.verified();
 			return held;
 		}
+		const isNew = store.lacks(this.wanted);
+		const beginning = store.partial(this.wanted);
+		if (isNew && !this.background) {
+			// A client waits: sources are asked meanwhile.
+			this.#supply = this.#supplyFrom(0);
+			this.#supply.askAhead(this.#abort.signal);
+		}
 		let partial: PartialBlob;
 		try {
-			partial = await store.partial(this.wanted);
+			partial = await beginning;
 		} catch (error) {
 			return await this.#goOnWithoutCaching(error);
 		}
 		this.#partial = partial;
 		this.#resumedFrom = partial.written;
 		this.#watermark.advance(partial.written);
-		const supply = new Supply({
-			...{wanted: this.wanted, suppliers, host: this.#host, retries, position: partial.written},
-			isBackground: () => this.background,
-		});
-		this.#supply = supply;
+		if (this.#supply === undefined || partial.written > 0) {
+			this.#supply?.close();
+			this.#supply = this.#supplyFrom(partial.written);
+		}
+		const supply = this.#supply;
 		this.#events.begun(partial.written);
 		for (let attempt = 1; ; attempt++) {
 			try {
@@ -304,6 +284,14 @@ export class Download {
 				throw error;
 			}
 		}
+	}
+
+	#supplyFrom(position: number): Supply {
+		const {suppliers, retries} = this.#options;
+		return new Supply({
+			...{wanted: this.wanted, suppliers, host: this.#host, retries, position},
+			isBackground: () => this.background,
+		});
 	}
 
 	/** `undefined`: the disk refused. The file is right all the same, and stays for the next attempt. */

@@ -18,7 +18,7 @@ export interface Errand {
 export class Errands {
 	readonly #all = new Set<Errand>();
 	/** The wait that is under way. */
-	#wait = new AbortController();
+	#wait: AbortController | undefined;
 	#hurried = false;
 
 	get size(): number {
@@ -34,7 +34,7 @@ export class Errands {
 	add(errand: Errand): () => void {
 		this.#all.add(errand);
 		if (!this.paced) {
-			this.#wait.abort();
+			this.#wait?.abort();
 		}
 		return () => {
 			this.#all.delete(errand);
@@ -44,18 +44,20 @@ export class Errands {
 	/** No pace counts any more, the one that is being waited for included. */
 	hurry(): void {
 		this.#hurried = true;
-		this.#wait.abort();
+		this.#wait?.abort();
 	}
 
 	/** Resolves when somebody lets so many more bytes be taken. Rejects with the signal only. */
 	async pace(bytes: number, signal: AbortSignal): Promise<void> {
 		if (this.paced) {
-			this.#wait = new AbortController();
-			const either = AbortSignal.any([signal, this.#wait.signal]);
+			const wait = new AbortController();
+			this.#wait = wait;
+			const either = AbortSignal.any([signal, wait.signal]);
 			const waits = [...this.#all].map(async ({pace}) => pace?.(bytes, either));
 			await unlessAborted(Promise.any(waits), either).catch(() => undefined);
 			// The others must not go on waiting for bytes that have been let through.
-			this.#wait.abort();
+			wait.abort();
+			this.#wait = undefined;
 		}
 		signal.throwIfAborted();
 	}

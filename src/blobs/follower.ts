@@ -22,11 +22,12 @@ export class Follower implements Reader {
 	readonly #onClose: () => void;
 	readonly #supplier: () => string | undefined;
 	readonly #contentMd5: () => string | undefined;
-	readonly #abort = new AbortController();
 	#position: number;
 	#sent = 0;
 	#generation: number;
 	#passThrough: PassThroughReader | undefined;
+	/** Why it has been closed. */
+	#closed: Error | undefined;
 
 	constructor(options: {
 		start: number;
@@ -69,10 +70,20 @@ export class Follower implements Reader {
 		if (this.#position >= this.#end) {
 			return;
 		}
+		const onAbort = (): void => {
+			this.#watermark.leave(this, asError(signal.reason));
+		};
+		signal.addEventListener('abort', onAbort, {once: true});
 		try {
-			await this.#watermark.past(this.#position, AbortSignal.any([signal, this.#abort.signal]));
+			const begun = this.#past();
+			if (signal.aborted) {
+				onAbort();
+			}
+			await begun;
 		} catch (error) {
 			await this.#switchOr(error).begin();
+		} finally {
+			signal.removeEventListener('abort', onAbort);
 		}
 	}
 
@@ -83,7 +94,7 @@ export class Follower implements Reader {
 		while (this.#position < this.#end) {
 			let readable: number;
 			try {
-				readable = await this.#watermark.past(this.#position, this.#abort.signal);
+				readable = await this.#past();
 			} catch (error) {
 				return this.#switchOr(error).read(into);
 			}
@@ -108,13 +119,13 @@ export class Follower implements Reader {
 	async ready(): Promise<void> {
 		if (this.#passThrough === undefined && this.#position < this.#end) {
 			// What it rejects with is for `read` to deal with.
-			await this.#watermark.past(this.#position, this.#abort.signal).catch(() => undefined);
+			await this.#past().catch(() => undefined);
 		}
 	}
 
 	stretch(): Stretch | undefined {
 		// What has failed, is not kept or has not come yet is for `read` to find out, which can wait.
-		if (this.#passThrough !== undefined || this.#watermark.failed || this.#abort.signal.aborted) {
+		if (this.#passThrough !== undefined || this.#watermark.failed || this.#closed !== undefined) {
 			return undefined;
 		}
 		this.#checkGeneration();
@@ -129,9 +140,15 @@ export class Follower implements Reader {
 	}
 
 	close(): void {
-		this.#abort.abort(new MirrorError('the client has gone'));
+		this.#closed ??= new MirrorError('the client has gone');
+		this.#watermark.leave(this, this.#closed);
 		this.#passThrough?.close();
 		this.#onClose();
+	}
+
+	/** Until the next byte may be read. */
+	#past(): Promise<number> {
+		return this.#closed === undefined ? this.#watermark.past(this.#position, this) : Promise.reject(this.#closed);
 	}
 
 	/** True: the file has begun again, and this follower may as well. Throws if it had bytes of the old one. */
@@ -150,9 +167,9 @@ export class Follower implements Reader {
 		if (!(error instanceof NotCaching)) {
 			throw error;
 		}
-		if (this.#abort.signal.aborted) {
+		if (this.#closed !== undefined) {
 			// Nobody would ever close what is begun now.
-			throw asError(this.#abort.signal.reason);
+			throw this.#closed;
 		}
 		this.#checkGeneration();
 		this.#passThrough = this.#newPassThrough(this.#position, this.#end);

@@ -103,6 +103,12 @@ export class Keeper implements RoomMaker {
 		return this.#low;
 	}
 
+	/** There is room for so much more without anything going, as far as the last look tells. */
+	surelyHas(bytes: number): boolean {
+		const last = this.#room.lastStanding(this.#limits);
+		return last !== undefined && excessOf({...last, reservedBytes: last.reservedBytes + bytes}) <= 0;
+	}
+
 	/** All that counts against the limit and is on the disk. */
 	get usedBytes(): number {
 		return this.#parts.usedBytes();

@@ -72,7 +72,7 @@ export class DiskStore implements BlobStore {
 			this.#usage.touch(sha1);
 		});
 		this.#files = new BlobFiles({
-			...{layout, host, hashing: options.hashing, blobs: this.#blobs},
+			...{layout, host, hashing: options.hashing, blobs: this.#blobs, isBusy: options.isBusy},
 			onGone: async sha1 => {
 				this.#usage.forget(sha1);
 				await this.images.blobGone(sha1);
@@ -92,8 +92,7 @@ export class DiskStore implements BlobStore {
 	/** Reads what is on the disk, whose folders must be there. Must be over before anything else is called. */
 	async load(): Promise<void> {
 		await scanBlobs({
-			layout: this.#layout,
-			log: this.#host.log,
+			...{layout: this.#layout, log: this.#host.log},
 			...{index: this.#index, files: this.#files, blobs: this.#blobs, images: this.images},
 		});
 		for (const folder of [this.#layout.published, this.#layout.jobs, this.#layout.uploads]) {
@@ -160,6 +159,11 @@ export class DiskStore implements BlobStore {
 	/** Pinned ones stay. */
 	delete(sha1: Sha1): Promise<boolean> {
 		return this.#files.delete(sha1, () => this.#blobs.get(sha1) !== undefined && !this.#pins.has(sha1));
+	}
+
+	lacks({key, size}: Wanted): boolean {
+		const isBare = this.#blobs.getBare(key as Sha1) !== undefined;
+		return !isBare && !this.#partials.has(key) && this.keeper.surelyHas(size);
 	}
 
 	async partial(wanted: Wanted): Promise<PartialBlob> {
@@ -269,8 +273,7 @@ export class DiskStore implements BlobStore {
 		}
 		await upload.sync();
 		const changedAtMs = await upload.changedAtMs();
-		const size = upload.written;
-		const info = {sha1, sha256, md5, toldMd5: undefined, size, storedAtMs, changedAtMs, source};
+		const info = {sha1, sha256, md5, toldMd5: undefined, size: upload.written, storedAtMs, changedAtMs, source};
 		const placed = await this.#files.place(upload.file, info, () => {
 			this.#uploads.moved(upload);
 			if (pinnedBy !== undefined) {

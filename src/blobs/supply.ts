@@ -22,12 +22,16 @@ const firstBackoffMs = 200;
 const longestBackoffMs = 5000;
 const maxRestarts = 3;
 
-interface Current {
+/** What a supplier has answered, before any of it is looked at. */
+interface Answered {
 	readonly supplier: Supplier;
 	readonly body: SupplierBody;
-	readonly batches: Batches;
 	/** Also aborted when it has given way to clients. */
 	readonly signal: AbortSignal;
+}
+
+interface Current extends Answered {
+	readonly batches: Batches;
 	/** Bytes still to be passed over: the supplier ignored the range. */
 	surplus: number;
 	/** More came than the file has. */
@@ -47,6 +51,8 @@ export class Supply {
 	readonly #gate = new Gate();
 	#position: number;
 	#current: Current | undefined;
+	/** The first request, where it was made before anybody took bytes, and how to end it. */
+	#ahead: {readonly asked: Promise<Answered | 'restart' | undefined>; readonly abort: AbortController} | undefined;
 	#contentMd5: string | undefined;
 	#giveBack: SupplierBody['giveBack'];
 	#restarts = 0;
@@ -80,6 +86,17 @@ export class Supply {
 	/** The whole file's MD5 (base64) as the last supplier told it. */
 	get contentMd5(): string | undefined {
 		return this.#contentMd5;
+	}
+
+	/**
+	 * Asks for the file before anybody takes bytes of it, which do not begin to flow: they would keep busy whoever makes
+	 * ready to take them. What goes wrong is for `next` to deal with.
+	 */
+	askAhead(signal: AbortSignal): void {
+		const abort = new AbortController();
+		const asked = this.#ask(AbortSignal.any([signal, abort.signal]));
+		asked.catch(() => undefined);
+		this.#ahead = {asked, abort};
 	}
 
 	/**
@@ -130,6 +147,9 @@ export class Supply {
 	}
 
 	close(): void {
+		this.#ahead?.abort.abort(new MirrorError('the file is not wanted from there any more'));
+		void this.#ahead?.asked.then(destroy, () => undefined);
+		this.#ahead = undefined;
 		this.#current?.batches.close();
 		this.#current = undefined;
 	}
@@ -259,6 +279,23 @@ export class Supply {
 	}
 
 	async #open(signal: AbortSignal): Promise<'restart' | undefined> {
+		const asked = this.#ahead?.asked ?? this.#ask(signal);
+		const answered = await asked.finally(() => {
+			this.#ahead = undefined;
+		});
+		if (typeof answered !== 'object') {
+			return answered;
+		}
+		if (answered.signal.aborted) {
+			// Whoever would close it has been here already.
+			destroy(answered);
+			signal.throwIfAborted();
+			return undefined;
+		}
+		return this.#accept(answered);
+	}
+
+	async #ask(signal: AbortSignal): Promise<Answered | 'restart' | undefined> {
 		const supplier = this.#candidates.choose();
 		if (this.#candidates.mustNotMix(supplier, this.contributors)) {
 			return this.#beginAgain(supplier);
@@ -293,13 +330,9 @@ export class Supply {
 			}
 			return undefined;
 		}
-		if (either.aborted) {
-			// Whoever would close it has been here already.
-			body.stream.destroy();
-			signal.throwIfAborted();
-			return undefined;
-		}
-		return this.#accept(supplier, body, either);
+		// It may break before anybody looks at it; whoever does is told then.
+		body.stream.on('error', () => undefined);
+		return {supplier, body, signal: either};
 	}
 
 	#yielding(way: AbortController): Yielding {
@@ -318,7 +351,7 @@ export class Supply {
 	}
 
 	/** Looks at what a supplier answered before any byte of it is used. */
-	#accept(supplier: Supplier, body: SupplierBody, signal: AbortSignal): 'restart' | undefined {
+	#accept({supplier, body, signal}: Answered): 'restart' | undefined {
 		const batches = new Batches(body.stream);
 		if (this.#gate.isShut) {
 			body.stream.pause();
@@ -366,6 +399,12 @@ export class Supply {
 		}
 		this.restart();
 		return 'restart';
+	}
+}
+
+function destroy(answered: Answered | 'restart' | undefined): void {
+	if (typeof answered === 'object') {
+		answered.body.stream.destroy();
 	}
 }
 

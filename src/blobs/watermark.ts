@@ -10,9 +10,10 @@ import {MirrorError, asError} from '../errors.js';
 export const heldBackBytes = 65_536;
 
 interface Waiter {
+	readonly who: object | undefined;
 	readonly offset: number;
 	readonly resolve: (bytes: number) => void;
-	readonly reject: (error: unknown) => void;
+	readonly reject: (error: Error) => void;
 }
 
 export class Watermark {
@@ -53,7 +54,7 @@ export class Watermark {
 	}
 
 	/** Resolves with how many bytes may be read once they exceed `offset`; throws once they never will. */
-	past(offset: number, signal?: AbortSignal): Promise<number> {
+	past(offset: number, who?: object): Promise<number> {
 		// Look and register in the same tick: an `await` between the two would lose a change that lands in the gap.
 		if (this.#failure !== undefined) {
 			return Promise.reject(asError(this.#failure.error));
@@ -64,31 +65,14 @@ export class Watermark {
 		if (this.#verified) {
 			return Promise.reject(this.#tooShort());
 		}
-		if (signal?.aborted) {
-			return Promise.reject(asError(signal.reason));
-		}
 		return new Promise((resolve, reject) => {
-			const settle = (): void => {
-				this.#waiters.delete(waiter);
-				signal?.removeEventListener('abort', onAbort);
-			};
-			const waiter: Waiter = {
-				offset,
-				resolve: bytes => {
-					settle();
-					resolve(bytes);
-				},
-				reject: error => {
-					settle();
-					reject(asError(error));
-				},
-			};
-			const onAbort = (): void => {
-				waiter.reject(signal?.reason);
-			};
-			signal?.addEventListener('abort', onAbort, {once: true});
-			this.#waiters.add(waiter);
+			this.#waiters.add({who, offset, resolve, reject});
 		});
+	}
+
+	/** Whoever that is waits no more: its wait is rejected. A signal for each of a thousand clients would cost more. */
+	leave(who: object, reason: Error): void {
+		this.#reject(reason, waiter => waiter.who === who);
 	}
 
 	advance(written: number): void {
@@ -101,9 +85,7 @@ export class Watermark {
 		this.#written = this.#size;
 		this.#verified = true;
 		this.#wake();
-		for (const waiter of this.#waiters) {
-			waiter.reject(this.#tooShort());
-		}
+		this.#reject(this.#tooShort());
 	}
 
 	/** The file begins again. Who waits goes on waiting. */
@@ -117,9 +99,7 @@ export class Watermark {
 			return;
 		}
 		this.#failure = {error};
-		for (const waiter of this.#waiters) {
-			waiter.reject(error);
-		}
+		this.#reject(asError(error));
 	}
 
 	#tooShort(): MirrorError {
@@ -130,7 +110,17 @@ export class Watermark {
 		const readable = this.readable;
 		for (const waiter of this.#waiters) {
 			if (readable > waiter.offset) {
+				this.#waiters.delete(waiter);
 				waiter.resolve(readable);
+			}
+		}
+	}
+
+	#reject(error: Error, which: (waiter: Waiter) => boolean = () => true): void {
+		for (const waiter of this.#waiters) {
+			if (which(waiter)) {
+				this.#waiters.delete(waiter);
+				waiter.reject(error);
 			}
 		}
 	}

@@ -13,7 +13,7 @@ export class BufferBudget {
 	#spareBytes = 0;
 	#users = 0;
 
-	constructor({maxBytes = 40 * mebibyte}: {maxBytes?: number} = {}) {
+	constructor({maxBytes = 32 * mebibyte}: {maxBytes?: number} = {}) {
 		this.#maxBytes = maxBytes;
 	}
 
@@ -56,15 +56,15 @@ export class BufferBudget {
 
 	take(): Buffer {
 		const {size} = this;
-		this.#heldBytes += size;
-		const kept = this.#pop(size);
-		if (kept !== undefined) {
-			return kept;
-		}
-		if (this.#heldBytes + this.#spareBytes > this.#maxBytes) {
+		const isRoom = this.#heldBytes + this.#spareBytes + size <= this.#maxBytes;
+		// Rather one of half the size than that what is kept goes.
+		const kept = this.#pop(size) ?? (isRoom ? undefined : this.#pop(size / 2));
+		if (kept === undefined && !isRoom) {
 			this.#drop();
 		}
-		return Buffer.allocUnsafeSlow(size);
+		const buffer = kept ?? Buffer.allocUnsafeSlow(size);
+		this.#heldBytes += buffer.length;
+		return buffer;
 	}
 
 	/** `reusable`: nobody reads into it or sends from it any more. */

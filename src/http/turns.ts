@@ -10,10 +10,10 @@ import type {Clock} from '../host.js';
 
 /** Of one client, in one turn. */
 const turnBytes = 2 * 2 ** 20;
-const shortTurnBytes = 256 * 1024;
+const shortTurnBytes = 64 * 1024;
 /** Of all together, before the event loop goes round. */
 const roundBytes = 8 * 2 ** 20;
-const shortRoundBytes = 2 ** 20;
+const shortRoundBytes = 256 * 1024;
 /** They still come if the last one came no longer ago. */
 const comingMs = 50;
 

@@ -34,15 +34,15 @@ test('a failure reaches who waits and who comes later, but not after the file is
 	t.is(await right.past(0), 10);
 });
 
-test('a wait ends with its signal, and leaves nothing behind', async t => {
+test('a wait ends when whoever waits leaves, and nobody else is disturbed', async t => {
 	const watermark = new Watermark(100_000);
-	const abort = new AbortController();
-	const waiting = watermark.past(0, abort.signal);
-	abort.abort(new Error('left'));
-	await t.throwsAsync(waiting, {message: 'left'});
-	await t.throwsAsync(watermark.past(0, abort.signal), {message: 'left'});
+	const [one, other] = [{}, {}];
+	const leaving = watermark.past(0, one);
+	const staying = [watermark.past(0, other), watermark.past(0)];
+	watermark.leave(one, new Error('left'));
+	await t.throwsAsync(leaving, {message: 'left'});
 	watermark.advance(100_000);
-	t.is(await watermark.past(0), 100_000 - heldBackBytes);
+	t.deepEqual(await Promise.all(staying), [100_000 - heldBackBytes, 100_000 - heldBackBytes]);
 });
 
 test('a file that begins again counts a generation and keeps its waiters', async t => {

@@ -69,12 +69,12 @@ test('while clients keep coming, turns and rounds are short', async t => {
 	const first = Array.from({length: 10}, turn);
 	t.deepEqual(
 		first.map(({sent}) => sent),
-		[...Array.from({length: 4}, () => [0.25]), ...Array.from({length: 6}, () => [])],
+		[...Array.from({length: 4}, () => [0.0625]), ...Array.from({length: 6}, () => [])],
 	);
 	await nextRound();
 	t.is(first.flatMap(({sent}) => sent).length, 8);
 	await Promise.all(first.flatMap(({wait}) => wait ?? []));
-	t.true(first.every(({sent}) => sent.length === 1 && sent[0] === 0.25));
+	t.true(first.every(({sent}) => sent.length === 1 && sent[0] === 0.0625));
 	await clock.advance(50);
 	await nextRound();
 	await nextRound();
@@ -82,7 +82,7 @@ test('while clients keep coming, turns and rounds are short', async t => {
 	await nextRound();
 	turns.leave();
 	turns.enter();
-	t.deepEqual(turn().sent, [0.25]);
+	t.deepEqual(turn().sent, [0.0625]);
 	await nextRound();
 	turns.leave();
 	t.deepEqual(turn().sent, [2], 'one alone');
