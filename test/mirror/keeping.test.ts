@@ -1,3 +1,4 @@
+import {setImmediate} from 'node:timers/promises';
 import test from 'ava';
 import type {EvictOutcome, StorageReport} from '../../src/mirror-operate-api.js';
 import {makeImage} from '../helpers/make-image.js';
@@ -83,6 +84,10 @@ test('what a rule wants stays until the rule wants it no more, and is away when 
 	const {mirror, upstream} = await startSite(t, [image], {config: {...config, prefetch: {rules}}});
 	await listed(mirror);
 	await fetched(mirror, image);
+	// Rules are looked at once all first lists are dealt with.
+	while ((await rowOf(mirror, image))?.wantedBy.length === 0) {
+		await setImmediate();
+	}
 	t.like(await rowOf(mirror, image), {wantedBy: ['webs']});
 	mirror.ahead(hour);
 	const evict = async (): Promise<EvictOutcome | undefined> =>
