@@ -337,8 +337,7 @@ class History {
 				const origin: string | undefined = this.#facts.get(next.uuid)?.origin;
 				next = all.find(({uuid}) => uuid === origin);
 				if (next !== undefined && !this.#facts.has(next.uuid)) {
-					// Nobody knows what lies above it.
-					stays.add(sha1Of(next));
+					// Of an image that nobody knows, nobody knows the file, nor what lies above it.
 					next = undefined;
 				}
 			}
