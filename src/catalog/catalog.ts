@@ -336,7 +336,10 @@ export class Catalog {
 						this.#local?.get(uuid) !== undefined || others.some(other => other.get(uuid) !== undefined);
 					this.#news.listed(changes, besides, isElsewhere);
 				},
-				sweep: (source, isThere, signal) => this.#news.sweep(source, isThere, signal),
+				sweep: (list, unwanted, signal) => {
+					const isKnown = (uuid: Uuid): boolean => this.#finder.manifestFrom(list, uuid) !== undefined;
+					return this.#news.sweep(list.name, uuid => unwanted.has(uuid) || isKnown(uuid), signal);
+				},
 				refreshed: (changes, how) => {
 					this.#news.refreshed(changes, how);
 				},
@@ -348,9 +351,8 @@ export class Catalog {
 
 	/** The same manifest as an object that is in a list already, if there is one. */
 	#shared(manifest: Manifest): Manifest {
-		const {uuid} = manifest;
 		const isAlike = (known: Manifest | undefined): boolean => known !== undefined && isSameText(known, manifest);
-		return this.#lists.find(list => isAlike(list.get(uuid)))?.get(uuid) ?? manifest;
+		return this.#lists.find(list => isAlike(list.get(manifest.uuid)))?.get(manifest.uuid) ?? manifest;
 	}
 
 	async #setSources(sources: readonly CatalogSource[]): Promise<void> {

@@ -24,6 +24,8 @@ export interface ListOwner {
 	/** A list was read to its end, and is the one that counts. */
 	listed(list: SourceList, changes: ListChanges, besides: KnownBesides): void;
 	refreshed(changes: ListChanges, how: RefreshedHow): void;
-	/** After each list: forgets what was seen of this source and is there no more. */
-	sweep(source: string, isThere: (uuid: Uuid) => boolean, signal: AbortSignal): Promise<void>;
+	/**
+	 * After each list, behind whoever waits for it: forgets what was seen of this source and is there no more. Throws nothing.
+	 */
+	sweep(list: SourceList, unwanted: ReadonlySet<Uuid>, signal: AbortSignal): Promise<void>;
 }

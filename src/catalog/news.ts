@@ -4,6 +4,7 @@
  * Source lists tell what they have read, the catalog what it has merged. What was never there before (a first list, a
  * start) is no news; and where a whole catalog changes at once, the first images stand for the others.
  */
+import {describe} from '../errors.js';
 import type {EventAbout, EventImage, EventType, Host} from '../host.js';
 import {inSlices, turnFor} from '../host-slices.js';
 import type {Manifest, Uuid} from '../image/manifest.js';
@@ -118,9 +119,15 @@ export class News {
 
 	/** Forgets when images were seen that have long been gone, in slices. */
 	async sweep(source: string, isThere: (uuid: Uuid) => boolean, signal: AbortSignal): Promise<void> {
-		await turnFor(this.#holds.firstSeen.count(source));
-		if (await inSlices(this.#holds.firstSeen.sweep(source, isThere, this.#host.clock.now()), signal)) {
-			this.#holds.seenChanged();
+		try {
+			await turnFor(this.#holds.firstSeen.count(source));
+			if (await inSlices(this.#holds.firstSeen.sweep(source, isThere, this.#host.clock.now()), signal)) {
+				this.#holds.seenChanged();
+			}
+		} catch (error) {
+			if (!signal.aborted) {
+				this.#host.log.warn({source, problem: describe(error)}, 'what is long gone could not be forgotten');
+			}
 		}
 	}
 

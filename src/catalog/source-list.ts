@@ -48,6 +48,7 @@ export class SourceList {
 	/** Of the refresh that runs. */
 	#progress = {images: 0};
 	#running: Promise<void> | undefined;
+	#sweeping: Promise<void> = Promise.resolve();
 	#timer: Timer | undefined;
 	#abort = new AbortController();
 	readonly #saver = new Saver(changed => this.#save(changed));
@@ -193,6 +194,7 @@ export class SourceList {
 	/** One refresh now, with all that follows from it. Never rejects: see `lastError`. */
 	async refresh(): Promise<void> {
 		await this.#refresh();
+		await this.#sweeping;
 		await this.#gone.settled();
 	}
 
@@ -300,9 +302,7 @@ export class SourceList {
 			this.#gone.confirm();
 			const periodMs = Math.max(shortestPeriodMs, this.#entry.listTtlMs);
 			this.#arm(periodMs * (1 + this.#host.random() / 10));
-			const isThere = (uuid: Uuid): boolean =>
-				(this.get(uuid) ?? this.#memory.loose(this.name, uuid)) !== undefined || read.unwanted.has(uuid);
-			await this.#owner.sweep(this.name, isThere, signal);
+			this.#sweeping = this.#owner.sweep(this, read.unwanted, signal);
 		} catch (error) {
 			if (signal.aborted) {
 				return;

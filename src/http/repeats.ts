@@ -54,10 +54,6 @@ const unwanted = [
 export class Repeats {
 	readonly #known = new Map<string, Repeat>();
 
-	get size(): number {
-		return this.#known.size;
-	}
-
 	get(text: string): Repeat | undefined {
 		return this.#known.get(text);
 	}
