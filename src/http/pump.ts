@@ -28,8 +28,9 @@ export interface PumpOptions {
 
 /** Of a file system that does not tell what is in memory: the disk may keep everybody waiting for so much. */
 const blindBytes = 256 * 1024;
-/** So often it is looked at what is in memory. */
+/** So often it is looked at what is in memory: less and less often, as long as all of it is. */
 const probeBytes = 2 ** 20;
+const mostProbeBytes = 8 * 2 ** 20;
 /** The written piece of which Node tells when it has gone. */
 const pieceBytes = 16 * 1024;
 /** What has to come from the disk, before it is looked again whether the rest has. */
@@ -43,6 +44,7 @@ export class Pump {
 	#piece: Buffer | undefined;
 	/** Up to there it lies in memory. */
 	#cachedUpTo = 0;
+	#probeBytes = probeBytes;
 	/** The connection took nothing more. */
 	#isFull = false;
 
@@ -146,14 +148,16 @@ export class Pump {
 		const end = position + Math.min(length, limit);
 		while (this.#cachedUpTo < end) {
 			const from = Math.max(position, this.#cachedUpTo);
-			const to = Math.min(position + length, from + probeBytes);
+			const to = Math.min(position + length, from + this.#probeBytes);
 			const isCached = native.isCached(fd, to - 1);
 			if (isCached === undefined) {
 				return Math.min(end - position, blindBytes);
 			}
 			if (!isCached) {
+				this.#probeBytes = probeBytes;
 				break;
 			}
+			this.#probeBytes = Math.min(2 * this.#probeBytes, mostProbeBytes);
 			this.#cachedUpTo = to;
 		}
 		return Math.max(0, Math.min(end, this.#cachedUpTo) - position);

@@ -8,7 +8,7 @@
 import {asError} from '../errors.js';
 import type {Clock} from '../host.js';
 
-/** Of one client, in one turn. */
+/** Of one client among others, in one turn. */
 const turnBytes = 2 * 2 ** 20;
 const shortTurnBytes = 64 * 1024;
 /** Of all together, before the event loop goes round. */
@@ -93,6 +93,10 @@ export class Turns {
 	}
 
 	get #turn(): number {
+		if (this.#clients <= 1) {
+			// A turn of its own would be for nobody's sake.
+			return Math.max(turnBytes, this.#left);
+		}
 		return this.#areComing ? shortTurnBytes : turnBytes;
 	}
 

@@ -242,7 +242,7 @@ nativeTest('a file in memory goes past Node, but for its beginning and what tell
 	t.is(counts.sent, random.length);
 	t.is(counts.natively + counts.written, random.length);
 	t.true(counts.written <= (counts.full + 1) * 16_384, 'a small piece whenever the connection was full');
-	t.true(counts.largest <= 2 * mebibyte, 'nobody has more than a turn');
+	t.true(counts.largest <= 8 * mebibyte, 'nobody has more than a round');
 });
 
 nativeTest('a connection goes on after such an answer, and requests sent ahead are answered in order', async t => {
@@ -308,6 +308,26 @@ nativeTest('what is not in memory is read and written, and what is goes past Nod
 	t.true(counts.written >= 8 * mebibyte);
 	t.true(counts.natively > 0);
 	t.true(asked < 20, 'looked at once for each mebibyte');
+});
+
+nativeTest('as long as all is in memory it is looked at less and less often, and closely again where it is not', async t => {
+	const looks: {readonly at: number; readonly is: boolean}[] = [];
+	const isCached = (_: number, position: number): boolean => {
+		const is = position >= 8 * mebibyte || position < 5 * mebibyte;
+		looks.push({at: position + 1, is});
+		return is;
+	};
+	const {port} = await blobServer(t, random, {isCached});
+	const client = new Client(t, port);
+	client.ask(0);
+	const [body] = await client.bodies(1);
+	t.true(body?.equals(random));
+	const good = looks.filter(({is}) => is).map(({at}) => at);
+	t.deepEqual(good.slice(0, 2), [mebibyte, 3 * mebibyte]);
+	const [first] = looks.filter(({is}) => !is);
+	t.is(first?.at, 7 * mebibyte, 'four more than the last time');
+	const after = looks[looks.findIndex(({is}) => !is) + 1];
+	t.true((after?.at ?? 0) <= 5 * mebibyte, 'one, from where it stood');
 });
 
 nativeTest('where nobody can tell what is in memory, little is sent in one go', async t => {

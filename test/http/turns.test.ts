@@ -8,15 +8,18 @@ const mebibyte = 2 ** 20;
 test('one client is sent something at once, until others may want the event loop', t => {
 	const turns = new Turns(new ManualClock());
 	turns.enter();
-	for (let sent = 0; sent < 8; sent += 2) {
+	const offered: number[] = [];
+	// What the connection takes, and what it takes when it has room again.
+	for (const taken of [3, 5]) {
 		t.is(
 			turns.take(most => {
-				t.is(most, 2 * mebibyte);
-				return most;
+				offered.push(most / mebibyte);
+				return taken * mebibyte;
 			}),
 			undefined,
 		);
 	}
+	t.deepEqual(offered, [8, 5], 'all that the round has: there is nobody else');
 	let called = false;
 	const later = turns.take(() => {
 		called = true;
@@ -85,7 +88,9 @@ test('while clients keep coming, turns and rounds are short', async t => {
 	t.deepEqual(turn().sent, [0.0625]);
 	await nextRound();
 	turns.leave();
-	t.deepEqual(turn().sent, [2], 'one alone');
+	t.deepEqual(turn().sent, [2], 'one alone, in a round that was to be short');
+	await nextRound();
+	t.deepEqual(turn().sent, [8]);
 });
 
 test('what one of them throws is thrown at that one', async t => {
