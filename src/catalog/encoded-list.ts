@@ -18,11 +18,11 @@ export interface EncodedList {
 const chunkSize = 256 * 1024;
 
 export async function encodeList(
-	list: {readonly chunks: readonly Buffer[]; readonly length: number},
+	list: {readonly parts: () => Iterable<Buffer>; readonly length: number},
 	encoding: ListEncoding,
 ): Promise<EncodedList> {
 	const pieces: Buffer[] = [];
-	await pipeline(Readable.from(list.chunks), encoder(encoding, list.length), async (source: AsyncIterable<Buffer>) => {
+	await pipeline(Readable.from(list.parts()), encoder(encoding, list.length), async (source: AsyncIterable<Buffer>) => {
 		for await (const piece of source) {
 			pieces.push(piece);
 		}

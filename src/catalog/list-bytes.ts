@@ -13,7 +13,10 @@ import {chunkBytes, type SpareChunks} from './spare-chunks.js';
 
 /** A JSON array's bytes. */
 export interface LaidOut {
-	readonly chunks: readonly Buffer[];
+	/** `undefined`: they are not all there yet. */
+	readonly chunks: () => readonly Buffer[] | undefined;
+	/** The same, made as they are taken where they are not there yet. */
+	readonly parts: () => Iterable<Buffer>;
 	readonly length: number;
 	/** Without quotes. The same manifests in the same order have the same one, here and after a restart. */
 	readonly etag: string;
@@ -25,7 +28,7 @@ const comma = ','.charCodeAt(0);
 /** The clock is looked at once for so many. */
 const stepLength = 16;
 /** Of a sha1, in 32 bits each. */
-const digestWords = 5;
+export const digestWords = 5;
 
 /** Where images stand in a list. */
 export class Places {
@@ -48,9 +51,15 @@ export class Places {
 	}
 
 	/** Separator and manifest; what the separator's first byte is depends on the place. */
-	bytes(place: number): Buffer | undefined {
+	bytes(place: number): Buffer {
 		const {chunkOf, starts, ends} = this.#stretches;
-		return this.#chunks[chunkOf[place] ?? 0]?.subarray(starts[place], ends[place]);
+		return this.#chunks[chunkOf[place] ?? 0]?.subarray(starts[place], ends[place]) ?? Buffer.alloc(0);
+	}
+
+	/** Of these bytes. */
+	length(place: number): number {
+		const {starts, ends} = this.#stretches;
+		return (ends[place] ?? 0) - (starts[place] ?? 0);
 	}
 
 	copyDigest(place: number, into: Uint32Array, at: number): void {
@@ -115,7 +124,7 @@ export async function layOut(
 		}
 	}
 	const list = writer.end();
-	return {list, places: () => new Places(images, list.chunks, writer)};
+	return {list, places: () => new Places(images, writer.chunks, writer)};
 }
 
 class Writer implements Stretches {
@@ -125,7 +134,7 @@ class Writer implements Stretches {
 	readonly digests: Uint32Array;
 	count = 0;
 	readonly #spare: SpareChunks;
-	readonly #chunks: Buffer[] = [];
+	readonly chunks: Buffer[] = [];
 	#chunk: Buffer;
 	#used = 0;
 
@@ -165,13 +174,15 @@ class Writer implements Stretches {
 		this.#makeRoom(end.length);
 		this.#used += this.#chunk.write(end, this.#used);
 		this.#flush();
-		const [first] = this.#chunks;
+		const {chunks} = this;
+		const [first] = chunks;
 		if (first !== undefined) {
 			first[0] = openBracket;
 		}
 		return {
-			chunks: this.#chunks,
-			length: this.#chunks.reduce((sum, {length}) => sum + length, 0),
+			chunks: () => chunks,
+			parts: () => chunks,
+			length: chunks.reduce((sum, {length}) => sum + length, 0),
 			etag: createHash('sha1').update(this.digests).digest('hex'),
 		};
 	}
@@ -180,7 +191,7 @@ class Writer implements Stretches {
 		this.starts[this.count] = this.#used;
 		this.#used += length;
 		this.ends[this.count] = this.#used;
-		this.chunkOf[this.count] = this.#chunks.length;
+		this.chunkOf[this.count] = this.chunks.length;
 		this.count++;
 	}
 
@@ -196,8 +207,8 @@ class Writer implements Stretches {
 	#flush(): void {
 		if (this.#used > 0) {
 			const used = this.#chunk.subarray(0, this.#used);
-			const isWorthIt = this.#used > this.#chunk.length * 0.9 || this.#chunks.length >= 3;
-			this.#chunks.push(isWorthIt ? used : Buffer.concat([used]));
+			const isWorthIt = this.#used > this.#chunk.length * 0.9 || this.chunks.length >= 3;
+			this.chunks.push(isWorthIt ? used : Buffer.concat([used]));
 		}
 		this.#used = 0;
 	}

@@ -9,6 +9,7 @@ import {LRUCache} from 'lru-cache';
 import {inSlices} from '../host-slices.js';
 import type {Manifest, Shown} from '../image/manifest.js';
 import {imageQuerySteps, NameIndex, NotedTags, type ImageQuery} from '../image/query.js';
+import {copiedList} from './copied-list.js';
 import {encodeList, type EncodedList, type ListEncoding} from './encoded-list.js';
 import {layOut, type Known, type LaidOut, type Places} from './list-bytes.js';
 import {chunkBytes, SpareChunks} from './spare-chunks.js';
@@ -117,6 +118,11 @@ export class Listings {
 	}
 
 	async #layOutSome(images: readonly Manifest[], places: readonly number[], shown: Shown): Promise<LaidOut> {
+		const whole = this.#whole;
+		const isPlain = !shown.channels && !shown.admin;
+		if (whole?.images === images && (isPlain || places.every(place => images[place]?.local === undefined))) {
+			return copiedList(whole.places, places, this.#spare);
+		}
 		const found: Manifest[] = [];
 		for (const place of places) {
 			const image = images[place];

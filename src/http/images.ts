@@ -81,13 +81,18 @@ export function imageRoutes(options: {
 			return;
 		}
 		const form = forms[choice] ?? 'identity';
-		// Who asks first waits: a list is compressed in less time than it saves on a slow line, and once for all.
-		const {chunks} = form === 'identity' ? listing : await listing.encoded(form);
-		await exchange.whole(200, chunks, {
+		const all = {
 			'Content-Type': 'application/json',
 			...(form === 'identity' ? {} : {'Content-Encoding': form}),
 			...headers,
-		});
+		};
+		// Who asks first waits: a list is compressed in less time than it saves on a slow line, and once for all.
+		const chunks = form === 'identity' ? listing.chunks() : (await listing.encoded(form)).chunks;
+		if (chunks === undefined) {
+			await exchange.chunks(200, listing.parts(), {...all, 'Content-Length': listing.length});
+		} else {
+			await exchange.whole(200, chunks, all);
+		}
 	}
 
 	async function getImage(exchange: Exchange, params: Params): Promise<void> {

@@ -1,15 +1,15 @@
 import {setImmediate as nextTurn} from 'node:timers/promises';
 import {brotliDecompressSync, gunzipSync} from 'node:zlib';
 import test from 'ava';
-import {Listings} from '../../src/catalog/listing.js';
+import {Listings, type ListBytes} from '../../src/catalog/listing.js';
 import {NotFoundError} from '../../src/errors.js';
 import type {Manifest} from '../../src/image/manifest.js';
 import {publisher} from '../helpers/make-image.js';
 import {image, images, plain} from './fake-source.js';
 import {query} from './start-catalog.js';
 
-function textOf({chunks}: {readonly chunks: readonly Buffer[]}): string {
-	return Buffer.concat(chunks).toString();
+function textOf({parts}: Pick<ListBytes, 'parts'>): string {
+	return Buffer.concat([...parts()]).toString();
 }
 
 function laidOut(listed: readonly Manifest[]): string {
@@ -184,7 +184,7 @@ test('what is compressed takes room, and goes with its list', async t => {
 
 test('letters that need several bytes are counted as what they are', async t => {
 	const bytes = await new Listings().get(1, query(), [image({description: 'größer als 😀'})]);
-	t.is(bytes.length, Buffer.concat(bytes.chunks).length);
+	t.is(bytes.length, Buffer.concat([...bytes.parts()]).length);
 	t.true(textOf(bytes).includes('größer als 😀'));
 });
 

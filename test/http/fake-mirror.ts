@@ -59,6 +59,8 @@ export class FakeMirror implements MirrorApi {
 	source = 'upstream';
 	storedAtMs: number | undefined = Date.UTC(2024, 0, 2, 3, 4, 5, 678);
 	iconType = 'image/png';
+	/** Lists are put together before they are sent, not meanwhile. */
+	isPutTogether = true;
 	/** Bytes of one read, at most. */
 	readSize = Infinity;
 	ready: Readiness = {ready: true, problems: [], warnings: []};
@@ -90,14 +92,16 @@ export class FakeMirror implements MirrorApi {
 		const whole = Buffer.from(prettyJson(text));
 		// In pieces, as a long list comes.
 		const half = Math.ceil(whole.length / 2);
+		const chunks = [whole.subarray(0, half), whole.subarray(half)];
 		return {
-			chunks: [whole.subarray(0, half), whole.subarray(half)],
+			chunks: () => (this.isPutTogether ? chunks : undefined),
+			parts: () => chunks,
 			length: whole.length,
 			etag: createHash('sha1').update(whole).digest('hex'),
 			encodings: whole.length < 1024 ? [] : ['br', 'gzip'],
 			encoded: async encoding => {
 				await this.called('encoded', ask, encoding);
-				return encodeList({chunks: [whole], length: whole.length}, encoding);
+				return encodeList({parts: () => [whole], length: whole.length}, encoding);
 			},
 			cache: this.cache,
 		};

@@ -96,6 +96,24 @@ test('each form of a list has its own tag, and whoever has one that it takes is 
 	}
 });
 
+test('a list that is put together while it is sent is answered like any other', async t => {
+	const {url, mirror} = await startFront(t, {images});
+	const whole = await ask(url, '/images');
+	mirror.isPutTogether = false;
+	const answer = await ask(url, '/images');
+	t.is(textOf(answer), plainText);
+	const ofTheAnswer = (name: string): boolean => !['date', 'x-request-id', 'x-response-time'].includes(name);
+	for (const name of Object.keys({...answer.headers, ...whole.headers}).filter(ofTheAnswer)) {
+		t.is(answer.headers[name], whole.headers[name], name);
+	}
+	t.is(answer.headers['content-length'], String(answer.body.length));
+	const head = await ask(url, '/images', {method: 'HEAD'});
+	t.is(head.headers['content-length'], answer.headers['content-length']);
+	t.is(head.body.length, 0);
+	t.is((await ask(url, '/images', {headers: {'if-none-match': answer.headers.etag ?? ''}})).status, 304);
+	t.is(textOf(await ask(url, '/images', {headers: {'accept-encoding': 'br'}})), plainText);
+});
+
 test('If-Match holds for any form that is taken', async t => {
 	const {url} = await startFront(t, {images});
 	const {headers} = await ask(url, '/images', {headers: {'accept-encoding': 'gzip'}});
@@ -133,19 +151,23 @@ test('the same words ask for what whoever says them may see, each time anew', as
 	}
 });
 
-test('a client that leaves while a list is sent is a line in the log, and costs nobody else anything', async t => {
-	const many = Array.from({length: 40}, () => makeImage({description: 'x'.repeat(1_000_000)}));
-	const {url, mirror, host, port} = await startFront(t, {images: many});
-	const socket = await open(port);
-	socket.write('GET /images HTTP/1.1\r\nHost: x\r\n\r\n');
-	// Nothing of it is read, so the kernel takes little.
-	await mirror.until(() => mirror.callsOf('list') === 1);
-	socket.destroy();
-	const line = await host.logged({msg: 'client left'});
-	t.is(line['status'], 200);
-	t.true(Number(line['bytes']) < 40_000_000);
-	t.is((await ask(url, '/images?limit=1')).status, 200);
-});
+for (const isPutTogether of [true, false]) {
+	const how = isPutTogether ? 'put together before' : 'put together meanwhile';
+	test(`a client that leaves while a list is sent, ${how}, is a line in the log, and costs nobody else anything`, async t => {
+		const many = Array.from({length: 40}, () => makeImage({description: 'x'.repeat(1_000_000)}));
+		const {url, mirror, host, port} = await startFront(t, {images: many});
+		mirror.isPutTogether = isPutTogether;
+		const socket = await open(port);
+		socket.write('GET /images HTTP/1.1\r\nHost: x\r\n\r\n');
+		// Nothing of it is read, so the kernel takes little.
+		await mirror.until(() => mirror.callsOf('list') === 1);
+		socket.destroy();
+		const line = await host.logged({msg: 'client left'});
+		t.is(line['status'], 200);
+		t.true(Number(line['bytes']) < 40_000_000);
+		t.is((await ask(url, '/images?limit=1')).status, 200);
+	});
+}
 
 test('the same path is answered alike however often it is asked for, by whom and how', async t => {
 	const {url, mirror} = await startFront(t, {images});

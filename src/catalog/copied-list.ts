@@ -1,0 +1,96 @@
+/**
+ * A list of images that stand in another list already, put together while it is being sent.
+ *
+ * How long it is and what its ETag is can be told at once; the bytes are copied by whoever takes them first, a chunk at
+ * a time, so a client has the beginning before the end is made. What has been copied stays for those who come later.
+ */
+import {createHash} from 'node:crypto';
+import {digestWords, type LaidOut, type Places} from './list-bytes.js';
+import {chunkBytes, type SpareChunks} from './spare-chunks.js';
+
+/** Small: a client waits for it. */
+const firstChunkBytes = 64 * 1024;
+const brackets = {empty: '[]', open: '['.charCodeAt(0), end: '\n]'};
+const comma = ','.charCodeAt(0);
+
+/** `which`: where the images stand there, in the order in which they are wanted. */
+export function copiedList(from: Places, which: readonly number[], spare: SpareChunks): LaidOut {
+	const digests = new Uint32Array(which.length * digestWords);
+	let length = which.length === 0 ? brackets.empty.length : brackets.end.length;
+	for (const [at, place] of which.entries()) {
+		from.copyDigest(place, digests, at);
+		length += from.length(place);
+	}
+	const etag = createHash('sha1').update(digests).digest('hex');
+	const copy = new Copy(from, which, length, spare);
+	if (length <= firstChunkBytes) {
+		copy.all();
+	}
+	return {
+		...{length, etag},
+		chunks: () => (copy.isWhole ? copy.chunks : undefined),
+		parts: () => (copy.isWhole ? copy.chunks : copy.parts()),
+	};
+}
+
+class Copy {
+	readonly chunks: Buffer[] = [];
+	readonly #spare: SpareChunks;
+	/** Let go of once all is copied: it may be the only one that still holds a list that is no more. */
+	#source: {readonly from: Places; readonly which: readonly number[]} | undefined;
+	#next = 0;
+	#bytesLeft: number;
+
+	constructor(from: Places, which: readonly number[], length: number, spare: SpareChunks) {
+		this.#source = {from, which};
+		this.#bytesLeft = length;
+		this.#spare = spare;
+	}
+
+	get isWhole(): boolean {
+		return this.#bytesLeft === 0;
+	}
+
+	all(): void {
+		while (this.#source !== undefined) {
+			this.#copyChunk(this.#source.from, this.#source.which);
+		}
+	}
+
+	*parts(): Generator<Buffer, void, undefined> {
+		for (let at = 0; ; at++) {
+			// Somebody else may have come further meanwhile.
+			if (at === this.chunks.length && this.#source !== undefined) {
+				this.#copyChunk(this.#source.from, this.#source.which);
+			}
+			const chunk = this.chunks[at];
+			if (chunk === undefined) {
+				return;
+			}
+			yield chunk;
+		}
+	}
+
+	#copyChunk(from: Places, which: readonly number[]): void {
+		const most = Math.min(this.#bytesLeft, this.chunks.length === 0 ? firstChunkBytes : chunkBytes);
+		const first = which[this.#next];
+		const size = Math.max(most, first === undefined ? 0 : from.length(first));
+		const chunk = size === chunkBytes ? this.#spare.take(size) : Buffer.allocUnsafeSlow(size);
+		let used = 0;
+		for (; this.#next < which.length; this.#next++) {
+			const bytes = from.bytes(which[this.#next] ?? 0);
+			if (used + bytes.length > chunk.length) {
+				break;
+			}
+			chunk.set(bytes, used);
+			chunk[used] = this.#next === 0 ? brackets.open : comma;
+			used += bytes.length;
+		}
+		if (this.#next === which.length && this.#bytesLeft <= chunk.length) {
+			used += chunk.write(which.length === 0 ? brackets.empty : brackets.end, used);
+			this.#source = undefined;
+		}
+		this.#bytesLeft -= used;
+		this.chunks.push(chunk.subarray(0, used));
+	}
+}
