@@ -136,7 +136,8 @@ export class Finder {
 		const merged = this.#owner.merged();
 		const listed = merged.byUuid.get(uuid);
 		if (listed !== undefined) {
-			return {...listed, cache: this.#cacheOf(listed.source)};
+			const {manifest, source} = listed;
+			return {manifest, source, cache: this.#cacheOf(source)};
 		}
 		const heldBack = merged.heldBack.get(uuid);
 		if (heldBack !== undefined && !this.isHeldBack(heldBack.manifest, heldBack.source)) {

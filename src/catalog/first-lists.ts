@@ -26,8 +26,13 @@ const mirrorGraces = 5;
 /** 25,000 manifests over a slow line. */
 const arrivingGraces = 20;
 
-/** Resolves when enough has been waited: true where that has brought a list. */
-export async function firstLists(ask: Ask, owner: FirstListsOwner): Promise<boolean> {
+/** Resolves when enough has been waited: true where that has brought a list. Mostly there is nothing to wait for. */
+export function firstLists(ask: Ask, owner: FirstListsOwner): Promise<boolean> | boolean {
+	const isComplete = !owner.isEmpty() && owner.lists().every(({known, firstTry}) => known || firstTry === undefined);
+	return isComplete ? false : waitFor(ask, owner);
+}
+
+async function waitFor(ask: Ask, owner: FirstListsOwner): Promise<boolean> {
 	const {clock, graceMs} = owner;
 	const knownCount = (): number => owner.lists().filter(list => list.known).length;
 	const knownBefore = knownCount();

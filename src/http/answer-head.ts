@@ -1,36 +1,46 @@
 /**
  * The headers of an answer: its own, and those that every answer has.
  *
- * Made for each answer: put together step by step, in one object.
+ * Made for each answer, as a list: objects of many shapes cost more than all that is in them.
  */
-import type {OutgoingHttpHeaders} from 'node:http';
+import type {OutgoingHttpHeader, OutgoingHttpHeaders} from 'node:http';
 import type {Notes} from './access-log.js';
 import type {Exchange} from './exchange.js';
 import type {Front} from './front.js';
 import {headerText} from './header-text.js';
 
-/** `last`: the connection ends with this answer. */
+/** Names and values in turns, as Node takes them. `last`: the connection ends with this answer. */
 export function headOf(
 	own: OutgoingHttpHeaders,
 	{alsoSend, crossOrigin, id}: Pick<Exchange, 'alsoSend' | 'crossOrigin' | 'id'>,
 	{front, notes, startedMs, last}: {front: Front; notes: Notes; startedMs: number; last: boolean},
-): OutgoingHttpHeaders {
-	const head: OutgoingHttpHeaders = {...alsoSend, ...own};
+): OutgoingHttpHeader[] {
+	const head: OutgoingHttpHeader[] = [];
+	for (const name in alsoSend) {
+		if (own[name] === undefined) {
+			head.push(name, alsoSend[name] ?? '');
+		}
+	}
+	for (const name in own) {
+		const value = own[name];
+		if (value !== undefined) {
+			head.push(name, value);
+		}
+	}
 	if (notes.cache !== undefined) {
-		head['x-cache'] = notes.cache;
+		head.push('x-cache', notes.cache);
 	}
 	if (notes.source !== undefined) {
-		head['x-source'] = headerText(notes.source);
+		head.push('x-source', headerText(notes.source));
 	}
 	if (crossOrigin) {
-		head['Access-Control-Allow-Origin'] = '*';
+		head.push('Access-Control-Allow-Origin', '*');
 	}
-	head['Server'] = front.product;
-	head['x-request-id'] = id;
-	head['x-response-time'] = Math.round(front.host.clock.now() - startedMs);
-	head['x-server-name'] = front.hostName;
+	const tookMs = Math.round(front.host.clock.now() - startedMs);
+	head.push('Server', front.product, 'x-request-id', id);
+	head.push('x-response-time', tookMs, 'x-server-name', front.hostName);
 	if (last) {
-		head['Connection'] = 'close';
+		head.push('Connection', 'close');
 	}
 	return head;
 }

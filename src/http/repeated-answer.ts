@@ -4,7 +4,7 @@
  * What an exchange uses of Node's `ServerResponse`, with the same headers on the wire, for requests that Node's parser
  * did not have to read again (`repeats.ts`).
  */
-import {STATUS_CODES, type OutgoingHttpHeaders} from 'node:http';
+import {STATUS_CODES, type OutgoingHttpHeader} from 'node:http';
 import type {Socket} from 'node:net';
 import {MirrorError} from '../errors.js';
 import type {HttpDate} from './http-date.js';
@@ -51,20 +51,28 @@ export class RepeatedAnswer {
 		this.#onClose = listener;
 	}
 
-	writeHead(status: number, headers: OutgoingHttpHeaders): void {
+	/** `headers`: names and values in turns. */
+	writeHead(status: number, headers: readonly OutgoingHttpHeader[]): void {
 		let head = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\n`;
-		for (const name in headers) {
-			const value = headers[name];
-			if (typeof value === 'string' ? unfit.test(value) : typeof value !== 'number') {
-				throw new MirrorError(`the header ${name} cannot be sent`);
+		let values = '';
+		let length = 0;
+		for (let at = 0; at + 1 < headers.length; at += 2) {
+			const [name, value] = [headers[at], String(headers[at + 1])];
+			head += `${String(name)}: ${value}\r\n`;
+			values += value;
+			if (name === 'Connection') {
+				this.#closes = value === 'close';
+			} else if (name === 'Content-Length') {
+				length = Number(value);
 			}
-			head += `${name}: ${String(value)}\r\n`;
 		}
-		this.#closes = headers['Connection'] === 'close';
+		if (unfit.test(values)) {
+			throw new MirrorError(`a header cannot be sent: ${JSON.stringify(head)}`);
+		}
 		const {keepAliveMs, idleMs} = this.#limits;
 		const stays = keepAliveMs > 0 ? `Keep-Alive: timeout=${Math.floor(keepAliveMs / 1000)}\r\n` : '';
 		this.#head = `${head}Date: ${this.#date.now}\r\n${this.#closes ? '' : `Connection: keep-alive\r\n${stays}`}\r\n`;
-		this.#isLong = Number(headers['Content-Length'] ?? 0) > quickBytes;
+		this.#isLong = length > quickBytes;
 		if (this.#isLong) {
 			this.#connection.setTimeout(idleMs);
 		}
