@@ -147,7 +147,8 @@ export class Listings {
 
 	/** After one question there is another about the same images. `bytesEach`: about. */
 	#prepare(version: number, images: readonly Manifest[], bytesEach: number): void {
-		if (images.length * bytesEach <= this.#maxWholeBytes) {
+		// One that is there has been found short enough, whatever is asked about its largest images.
+		if (this.#whole?.images === images || images.length * bytesEach <= this.#maxWholeBytes) {
 			// Whoever has asked gets the answer first.
 			setImmediate(() => {
 				if (version === this.#version) {

@@ -17,8 +17,9 @@ export function headOf(
 ): OutgoingHttpHeader[] {
 	const head: OutgoingHttpHeader[] = [];
 	for (const name in alsoSend) {
-		if (own[name] === undefined) {
-			head.push(name, alsoSend[name] ?? '');
+		const value = alsoSend[name];
+		if (value !== undefined && own[name] === undefined) {
+			head.push(name, value);
 		}
 	}
 	for (const name in own) {

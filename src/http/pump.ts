@@ -30,7 +30,7 @@ export interface PumpOptions {
 const blindBytes = 256 * 1024;
 /** So often it is looked at what is in memory: less and less often, as long as all of it is. */
 const probeBytes = 2 ** 20;
-const mostProbeBytes = 8 * 2 ** 20;
+const mostProbeBytes = 4 * 2 ** 20;
 /** The written piece of which Node tells when it has gone. */
 const pieceBytes = 16 * 1024;
 /** What has to come from the disk, before it is looked again whether the rest has. */

@@ -57,9 +57,11 @@ export class RepeatedAnswer {
 		let values = '';
 		let length = 0;
 		for (let at = 0; at + 1 < headers.length; at += 2) {
-			const [name, value] = [headers[at], String(headers[at + 1])];
+			const name = headers[at];
+			const value = String(headers[at + 1]);
 			head += `${String(name)}: ${value}\r\n`;
-			values += value;
+			// Of several values, none that is sent here has more than one.
+			values += typeof headers[at + 1] === 'object' ? '\n' : value;
 			if (name === 'Connection') {
 				this.#closes = value === 'close';
 			} else if (name === 'Content-Length') {

@@ -107,6 +107,17 @@ test('an image is laid out once, whatever is asked and whatever else changes', a
 	t.is(once, 2 * (300 + 10));
 });
 
+test('a question about one large image costs nobody what has been laid out', async t => {
+	const {listed, reads} = watched([...images(300), image({name: 'large', description: 'x'.repeat(40_000)})]);
+	// Were all as large, they would not fit.
+	const listings = new Listings({maxBytes: 12_000_000});
+	await listings.get(1, query(), listed);
+	const once = await untilStill(reads);
+	t.true((await listings.get(1, query('name=large'), listed)).length > 40_000);
+	await listings.get(1, query('limit=20'), listed);
+	t.is(await untilStill(reads), once);
+});
+
 test('a question about tags reads no text of a list that has been laid out, nor of the one after it', async t => {
 	const same = Array.from({length: 400}, (_, at) =>
 		image({tags: {role: at % 2 === 0 ? 'db' : 'web', number: at, more: {at}}}),

@@ -310,25 +310,28 @@ nativeTest('what is not in memory is read and written, and what is goes past Nod
 	t.true(asked < 20, 'looked at once for each mebibyte');
 });
 
-nativeTest('as long as all is in memory it is looked at less and less often, and closely again where it is not', async t => {
-	const looks: {readonly at: number; readonly is: boolean}[] = [];
-	const isCached = (_: number, position: number): boolean => {
-		const is = position >= 8 * mebibyte || position < 5 * mebibyte;
-		looks.push({at: position + 1, is});
-		return is;
-	};
-	const {port} = await blobServer(t, random, {isCached});
-	const client = new Client(t, port);
-	client.ask(0);
-	const [body] = await client.bodies(1);
-	t.true(body?.equals(random));
-	const good = looks.filter(({is}) => is).map(({at}) => at);
-	t.deepEqual(good.slice(0, 2), [mebibyte, 3 * mebibyte]);
-	const [first] = looks.filter(({is}) => !is);
-	t.is(first?.at, 7 * mebibyte, 'four more than the last time');
-	const after = looks[looks.findIndex(({is}) => !is) + 1];
-	t.true((after?.at ?? 0) <= 5 * mebibyte, 'one, from where it stood');
-});
+nativeTest(
+	'as long as all is in memory it is looked at less and less often, and closely again where it is not',
+	async t => {
+		const looks: {readonly at: number; readonly is: boolean}[] = [];
+		const isCached = (_: number, position: number): boolean => {
+			const is = position >= 8 * mebibyte || position < 5 * mebibyte;
+			looks.push({at: position + 1, is});
+			return is;
+		};
+		const {port} = await blobServer(t, random, {isCached});
+		const client = new Client(t, port);
+		client.ask(0);
+		const [body] = await client.bodies(1);
+		t.true(body?.equals(random));
+		const good = looks.filter(({is}) => is).map(({at}) => at);
+		t.deepEqual(good.slice(0, 2), [mebibyte, 3 * mebibyte]);
+		const [first] = looks.filter(({is}) => !is);
+		t.is(first?.at, 7 * mebibyte, 'four more than the last time');
+		const after = looks[looks.findIndex(({is}) => !is) + 1];
+		t.true((after?.at ?? 0) <= 5 * mebibyte, 'one, from where it stood');
+	},
+);
 
 nativeTest('where nobody can tell what is in memory, little is sent in one go', async t => {
 	const {port, counts} = await blobServer(t, random, {isCached: () => undefined});
