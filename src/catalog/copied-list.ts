@@ -5,63 +5,63 @@
  * a time, so a client has the beginning before the end is made. What has been copied stays for those who come later.
  */
 import {createHash} from 'node:crypto';
-import {digestWords, type LaidOut, type Places} from './list-bytes.js';
+import {digestWords, marks, type LaidOut, type Places} from './list-bytes.js';
 import {chunkBytes, type SpareChunks} from './spare-chunks.js';
 
 /** Small: a client waits for it. */
 const firstChunkBytes = 64 * 1024;
-const brackets = {empty: '[]', open: '['.charCodeAt(0), end: '\n]'};
-const comma = ','.charCodeAt(0);
 
 /** `which`: where the images stand there, in the order in which they are wanted. */
 export function copiedList(from: Places, which: readonly number[], spare: SpareChunks): LaidOut {
 	const digests = new Uint32Array(which.length * digestWords);
-	let length = which.length === 0 ? brackets.empty.length : brackets.end.length;
+	const end = which.length === 0 ? marks.empty : marks.end;
+	let length = end.length;
 	for (const [at, place] of which.entries()) {
 		from.copyDigest(place, digests, at);
 		length += from.length(place);
 	}
 	const etag = createHash('sha1').update(digests).digest('hex');
-	const copy = new Copy(from, which, length, spare);
+	const copy = new Copy({from, which, end}, length, spare);
 	if (length <= firstChunkBytes) {
-		copy.all();
+		// One chunk is all of it.
+		copy.parts().next();
 	}
 	return {
 		...{length, etag},
 		chunks: () => (copy.isWhole ? copy.chunks : undefined),
-		parts: () => (copy.isWhole ? copy.chunks : copy.parts()),
+		parts: () => copy.parts(),
 	};
+}
+
+interface Source {
+	readonly from: Places;
+	readonly which: readonly number[];
+	readonly end: string;
 }
 
 class Copy {
 	readonly chunks: Buffer[] = [];
 	readonly #spare: SpareChunks;
 	/** Let go of once all is copied: it may be the only one that still holds a list that is no more. */
-	#source: {readonly from: Places; readonly which: readonly number[]} | undefined;
+	#source: Source | undefined;
 	#next = 0;
 	#bytesLeft: number;
 
-	constructor(from: Places, which: readonly number[], length: number, spare: SpareChunks) {
-		this.#source = {from, which};
+	constructor(source: Source, length: number, spare: SpareChunks) {
+		this.#source = source;
 		this.#bytesLeft = length;
 		this.#spare = spare;
 	}
 
 	get isWhole(): boolean {
-		return this.#bytesLeft === 0;
-	}
-
-	all(): void {
-		while (this.#source !== undefined) {
-			this.#copyChunk(this.#source.from, this.#source.which);
-		}
+		return this.#source === undefined;
 	}
 
 	*parts(): Generator<Buffer, void, undefined> {
 		for (let at = 0; ; at++) {
 			// Somebody else may have come further meanwhile.
 			if (at === this.chunks.length && this.#source !== undefined) {
-				this.#copyChunk(this.#source.from, this.#source.which);
+				this.#copyChunk(this.#source);
 			}
 			const chunk = this.chunks[at];
 			if (chunk === undefined) {
@@ -71,7 +71,7 @@ class Copy {
 		}
 	}
 
-	#copyChunk(from: Places, which: readonly number[]): void {
+	#copyChunk({from, which, end}: Source): void {
 		const most = Math.min(this.#bytesLeft, this.chunks.length === 0 ? firstChunkBytes : chunkBytes);
 		const first = which[this.#next];
 		const size = Math.max(most, first === undefined ? 0 : from.length(first));
@@ -83,11 +83,11 @@ class Copy {
 				break;
 			}
 			chunk.set(bytes, used);
-			chunk[used] = this.#next === 0 ? brackets.open : comma;
+			chunk[used] = this.#next === 0 ? marks.open : marks.comma;
 			used += bytes.length;
 		}
 		if (this.#next === which.length && this.#bytesLeft <= chunk.length) {
-			used += chunk.write(which.length === 0 ? brackets.empty : brackets.end, used);
+			used += chunk.write(end, used);
 			this.#source = undefined;
 		}
 		this.#bytesLeft -= used;

@@ -23,8 +23,8 @@ export interface LaidOut {
 }
 
 const separator = ',\n  ';
-const openBracket = '['.charCodeAt(0);
-const comma = ','.charCodeAt(0);
+/** What the separator's first byte is, before the first image and before others, and what stands behind the last. */
+export const marks = {open: '['.charCodeAt(0), comma: ','.charCodeAt(0), end: '\n]', empty: '[]'};
 /** The clock is looked at once for so many. */
 const stepLength = 16;
 /** Of a sha1, in 32 bits each. */
@@ -93,6 +93,11 @@ export interface LayOutOptions {
 	readonly tags?: {readonly noted: NotedTags; readonly before: NotedTags | undefined};
 }
 
+/** Of our own images as much is shown as of those of sources. */
+export function isPlain({channels, admin}: Shown): boolean {
+	return !channels && !admin;
+}
+
 /** As `JSON.stringify(images, null, 2)` would lay them out. */
 export async function layOut(
 	images: readonly Manifest[],
@@ -100,10 +105,9 @@ export async function layOut(
 ): Promise<{readonly list: LaidOut; readonly places: () => Places}> {
 	const slices = new Slices();
 	const writer = new Writer(images.length, spare);
-	const isPlain = !shown.channels && !shown.admin;
 	let at = 0;
 	for (const manifest of images) {
-		const place = isPlain || manifest.local === undefined ? known?.placeOf(manifest, at) : undefined;
+		const place = isPlain(shown) || manifest.local === undefined ? known?.placeOf(manifest, at) : undefined;
 		const bytes = place === undefined ? undefined : known?.places.bytes(place);
 		if (place === undefined || bytes === undefined) {
 			const text = servedText(manifest, shown);
@@ -153,7 +157,7 @@ class Writer implements Stretches {
 	copy(bytes: Buffer): void {
 		this.#makeRoom(bytes.length);
 		this.#chunk.set(bytes, this.#used);
-		this.#chunk[this.#used] = comma;
+		this.#chunk[this.#used] = marks.comma;
 		this.#add(bytes.length);
 	}
 
@@ -170,14 +174,14 @@ class Writer implements Stretches {
 	}
 
 	end(): LaidOut {
-		const end = this.count === 0 ? '[]' : '\n]';
+		const end = this.count === 0 ? marks.empty : marks.end;
 		this.#makeRoom(end.length);
 		this.#used += this.#chunk.write(end, this.#used);
 		this.#flush();
 		const {chunks} = this;
 		const [first] = chunks;
 		if (first !== undefined) {
-			first[0] = openBracket;
+			first[0] = marks.open;
 		}
 		return {
 			chunks: () => chunks,

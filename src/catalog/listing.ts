@@ -11,7 +11,7 @@ import type {Manifest, Shown} from '../image/manifest.js';
 import {imageQuerySteps, NameIndex, NotedTags, type ImageQuery} from '../image/query.js';
 import {copiedList} from './copied-list.js';
 import {encodeList, type EncodedList, type ListEncoding} from './encoded-list.js';
-import {layOut, type Known, type LaidOut, type Places} from './list-bytes.js';
+import {isPlain, layOut, type Known, type LaidOut, type Places} from './list-bytes.js';
 import {chunkBytes, SpareChunks} from './spare-chunks.js';
 
 export type {EncodedList, ListEncoding} from './encoded-list.js';
@@ -104,9 +104,11 @@ export class Listings {
 		const steps = imageQuerySteps(query, images, {candidates: index?.candidates(query), noted});
 		const found = await inSlices(steps, this.#unstoppable);
 		const shown = {channels: query.showChannels, admin: query.inclAdminFields};
-		const isPlain = (!shown.channels && !shown.admin) || images.every(({local}) => local === undefined);
 		const isWhole = found.length === images.length && !query.newestFirst;
-		const laidOut = await (isWhole && isPlain ? this.#layOutWhole(images) : this.#layOutSome(images, found, shown));
+		const isCopy = isPlain(shown) || found.every(place => images[place]?.local === undefined);
+		const laidOut = await (isWhole && isCopy
+			? this.#layOutWhole(images)
+			: this.#layOutSome(images, found, shown, isCopy));
 		if (version === this.#version) {
 			this.#prepare(version, images, found.length === 0 ? usualBytes : laidOut.length / found.length);
 		}
@@ -117,10 +119,15 @@ export class Listings {
 		return kept.list;
 	}
 
-	async #layOutSome(images: readonly Manifest[], places: readonly number[], shown: Shown): Promise<LaidOut> {
+	/** `isCopy`: all of them look as they do in the whole list. */
+	async #layOutSome(
+		images: readonly Manifest[],
+		places: readonly number[],
+		shown: Shown,
+		isCopy: boolean,
+	): Promise<LaidOut> {
 		const whole = this.#whole;
-		const isPlain = !shown.channels && !shown.admin;
-		if (whole?.images === images && (isPlain || places.every(place => images[place]?.local === undefined))) {
+		if (isCopy && whole?.images === images) {
 			return copiedList(whole.places, places, this.#spare);
 		}
 		const found: Manifest[] = [];

@@ -302,7 +302,7 @@ export class SourceList {
 			this.#gone.confirm();
 			const periodMs = Math.max(shortestPeriodMs, this.#entry.listTtlMs);
 			this.#arm(periodMs * (1 + this.#host.random() / 10));
-			this.#sweeping = this.#owner.sweep(this, read.unwanted, signal);
+			this.#sweeping = this.#sweeping.then(() => this.#owner.sweep(this, read.unwanted, signal));
 		} catch (error) {
 			if (signal.aborted) {
 				return;
@@ -402,8 +402,7 @@ export class SourceList {
 		}
 		const list: KnownList = {
 			...this.#end,
-			fetchedAt: this.#fetchedAt,
-			kind: this.kind,
+			...{fetchedAt: this.#fetchedAt, kind: this.kind},
 			listed: [...this.#listed.values()],
 			gone: [...this.#gone.values()],
 		};
@@ -415,6 +414,7 @@ export class SourceList {
 		this.#timer?.cancel();
 		this.#timer = undefined;
 		await this.#running;
+		await this.#sweeping;
 		await this.#gone.settled();
 	}
 }

@@ -54,22 +54,18 @@ export class RepeatedAnswer {
 	/** `headers`: names and values in turns. */
 	writeHead(status: number, headers: readonly OutgoingHttpHeader[]): void {
 		let head = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\n`;
-		let values = '';
 		let length = 0;
 		for (let at = 0; at + 1 < headers.length; at += 2) {
-			const name = headers[at];
-			const value = String(headers[at + 1]);
-			head += `${String(name)}: ${value}\r\n`;
-			// Of several values, none that is sent here has more than one.
-			values += typeof headers[at + 1] === 'object' ? '\n' : value;
+			const [name, value] = [String(headers[at]), headers[at + 1]];
+			if (typeof value === 'string' ? unfit.test(value) : typeof value !== 'number') {
+				throw new MirrorError(`the header ${name} cannot be sent`);
+			}
+			head += `${name}: ${String(value)}\r\n`;
 			if (name === 'Connection') {
 				this.#closes = value === 'close';
 			} else if (name === 'Content-Length') {
 				length = Number(value);
 			}
-		}
-		if (unfit.test(values)) {
-			throw new MirrorError(`a header cannot be sent: ${JSON.stringify(head)}`);
 		}
 		const {keepAliveMs, idleMs} = this.#limits;
 		const stays = keepAliveMs > 0 ? `Keep-Alive: timeout=${Math.floor(keepAliveMs / 1000)}\r\n` : '';
