@@ -114,10 +114,14 @@ export interface MirrorApi {
 	readonly publish: PublishApi;
 	/** The merged list, filtered, as bytes ready to send. */
 	list(query: ImageQuery, ask: Ask): Promise<Listing>;
+	/** What `list` would give without waiting; `undefined`: that cannot be said without. */
+	listNow(query: ImageQuery): Listing | undefined;
 	/** The same as manifests. */
 	search(query: ImageQuery, ask: Ask): Promise<SearchResult>;
 	/** Throws NotFoundError (nobody has it) or SourceUnavailableError (nobody can tell). */
 	find(uuid: Uuid, ask: Ask): Promise<FoundImage>;
+	/** What `find` would say without waiting; `undefined`: that cannot be said without. */
+	findNow(uuid: Uuid): FoundImage | undefined;
 	/** Throws NotFoundError where the image has no such file. */
 	openFile(found: FoundImage, index: number): Promise<OpenFile>;
 	readIcon(found: FoundImage, ask: Ask): Promise<IconFile>;
@@ -167,15 +171,18 @@ export class Mirror implements MirrorApi {
 		return this.#catalog.list(query, ask);
 	}
 
+	listNow(query: ImageQuery): Listing | undefined {
+		return this.#catalog.listNow(query);
+	}
+
 	search(query: ImageQuery, ask: Ask): Promise<SearchResult> {
 		return this.#catalog.search(query, ask);
 	}
 
 	async find(uuid: Uuid, ask: Ask): Promise<FoundImage> {
-		// Not through the catalog: what has just been written is not merged yet.
-		const ours = this.publish.get(uuid);
-		if (ours !== undefined) {
-			return {manifest: ours, source: localName, cache: 'local'};
+		const known = this.findNow(uuid);
+		if (known !== undefined) {
+			return known;
 		}
 		const found = await this.#catalog.find(uuid, ask);
 		if (found.source !== localName) {
@@ -184,6 +191,16 @@ export class Mirror implements MirrorApi {
 		// It was ours until a moment ago.
 		await this.#catalog.settled();
 		return this.#catalog.find(uuid, ask);
+	}
+
+	findNow(uuid: Uuid): FoundImage | undefined {
+		// Not through the catalog: what has just been written is not merged yet.
+		const ours = this.publish.get(uuid);
+		if (ours !== undefined) {
+			return {manifest: ours, source: localName, cache: 'local'};
+		}
+		const found = this.#catalog.findNow(uuid);
+		return found?.source === localName ? undefined : found;
 	}
 
 	async openFile(found: FoundImage, index: number): Promise<OpenFile> {

@@ -86,13 +86,12 @@ export class Access {
 		asked: Asked,
 		{ignoreCredentials = false, asStranger = false}: {ignoreCredentials?: boolean; asStranger?: boolean} = {},
 	): Promise<Caller> {
-		const {kind, address} = asked.peer;
-		if (kind === 'control') {
-			return {user: undefined, credential: 'control', address: 'control', rights: withImplied(rights)};
+		const found = this.stranger(asked);
+		if (found.credential === 'control') {
+			return found;
 		}
-		const found = this.#origins.of({kind, address}, asked.headers);
 		const origin = asStranger ? this.#origins.withoutNetwork(found) : found;
-		const nobody: Caller = {user: undefined, credential: 'none', ...origin};
+		const nobody: Caller = asStranger ? {...found, ...origin} : found;
 		const {authorization, cookie} = asked.headers;
 		if (ignoreCredentials) {
 			return nobody;
@@ -114,6 +113,15 @@ export class Access {
 			case undefined:
 				return this.#refuse(origin, {}, 'the Authorization header cannot be understood');
 		}
+	}
+
+	/** Whoever it is by where the request comes from alone. The same rights are the same set. */
+	stranger({peer: {kind, address}, headers}: Pick<Asked, 'peer' | 'headers'>): Caller {
+		if (kind === 'control') {
+			return {user: undefined, credential: 'control', address: 'control', rights: withImplied(rights)};
+		}
+		const origin = this.#origins.of({kind, address}, headers);
+		return {user: undefined, credential: 'none', address: origin.address, rights: origin.rights};
 	}
 
 	/** A session for the page. `word` is for its cookie. Throws UnauthorizedError for a login that is not right. */

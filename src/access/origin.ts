@@ -38,6 +38,8 @@ export class Origins {
 	readonly #outside: ReadonlySet<Right>;
 	/** By address as the socket has it: looking at networks costs more than answering many a request. */
 	readonly #direct = new Map<string, Origin>();
+	/** By which networks an address is in: whoever has the same has the very same set. */
+	readonly #rights = new Map<string, ReadonlySet<Right>>();
 
 	constructor({anonymous, networks, trustedProxies}: OriginSettings) {
 		this.#anonymous = anonymous;
@@ -93,8 +95,15 @@ export class Origins {
 	}
 
 	#inside(address: string): Origin {
-		const given = this.#networks.filter(({networks}) => networks.has(address)).flatMap(({may}) => may);
-		return {address, rights: given.length === 0 ? this.#outside : withImplied([...this.#anonymous, ...given])};
+		const its = [...this.#networks.keys()].filter(at => this.#networks[at]?.networks.has(address) === true);
+		if (its.length === 0) {
+			return {address, rights: this.#outside};
+		}
+		const key = its.join(' ');
+		const given = its.flatMap(at => this.#networks[at]?.may ?? []);
+		const rights = this.#rights.get(key) ?? withImplied([...this.#anonymous, ...given]);
+		this.#rights.set(key, rights);
+		return {address, rights};
 	}
 }
 

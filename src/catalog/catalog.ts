@@ -5,18 +5,17 @@
  * What one source said is `source-list.ts`, what all of them make together `merge.ts`, an image by its uuid
  * `finder.ts`. Nothing here opens a file or knows HTTP.
  */
-import {NotFoundError, SourceUnavailableError, StoppingError, asError, describe} from '../errors.js';
+import {NotFoundError, StoppingError, asError, describe} from '../errors.js';
 import type {Host} from '../host.js';
 import type {Manifest, Uuid} from '../image/manifest.js';
 import {isSameText} from '../image/packed.js';
-import {runImageQuery, type ImageQuery} from '../image/query.js';
+import type {ImageQuery} from '../image/query.js';
 import type {Ask} from '../sources/source.js';
 import type {CatalogSource} from './catalog-source.js';
+import {CurrentList, type CurrentBytes} from './current-list.js';
 import {Finder, type FoundManifest} from './finder.js';
-import {firstLists} from './first-lists.js';
 import {HoldVerbs} from './hold-verbs.js';
 import {Holds} from './holds.js';
-import {Listings, type ListBytes} from './listing.js';
 import type {Memory} from './memory.js';
 import type {LocalImages} from './local-images.js';
 import {MergedList} from './merged-list.js';
@@ -27,11 +26,12 @@ import {Overview, type HeldBackImage, type KnownImage} from './overview.js';
 import {SourceList} from './source-list.js';
 import {catalogStatus, removeGauges, updateGauges, type CatalogStatus} from './status.js';
 import {suppliersFor, type Supplier} from './suppliers.js';
-import {OneByOne, untilAborted} from './waiting.js';
+import {OneByOne} from './waiting.js';
 
 export type {FoundManifest} from './finder.js';
 export type {HeldImage} from './known.js';
 export type {LocalImages} from './local-images.js';
+export type {CurrentBytes} from './current-list.js';
 export type {ListBytes} from './listing.js';
 export type {Conflict} from './merge.js';
 export type {CatalogSource, HoldRule} from './catalog-source.js';
@@ -47,9 +47,8 @@ export class Catalog {
 	readonly #memory: Memory;
 	readonly #held: HeldImages;
 	readonly #local: LocalImages | undefined;
-	readonly #firstListGraceMs: number;
 	readonly #finder: Finder;
-	readonly #listings: Listings;
+	readonly #current: CurrentList;
 	#lists: readonly SourceList[];
 	readonly #list: MergedList;
 	readonly #holds: Holds;
@@ -67,8 +66,6 @@ export class Catalog {
 		this.#memory = options.memory;
 		this.#held = options.held;
 		this.#local = options.local;
-		this.#firstListGraceMs = options.firstListGraceMs ?? 2000;
-		this.#listings = new Listings(options.maxListBytes === undefined ? {} : {maxBytes: options.maxListBytes});
 		const {host, local} = options;
 		const holds = new Holds({host, file: options.holds});
 		const offers = new Offers({
@@ -102,6 +99,20 @@ export class Catalog {
 			instanceId: options.instanceId ?? '',
 			graceMs: options.findGraceMs ?? 500,
 		});
+		this.#current = new CurrentList(
+			{
+				...{clock: host.clock, merged: this.#list, lists: () => this.#lists},
+				isStopped: () => this.#stopped,
+				checkRunning: () => {
+					this.#checkRunning();
+				},
+				touch: () => {
+					this.#touch();
+				},
+				isCircle: ask => this.#finder.isCircle(ask),
+			},
+			{graceMs: options.firstListGraceMs, maxBytes: options.maxListBytes},
+		);
 		this.holds = new HoldVerbs({
 			...{host, holds, offers, news},
 			owner: {
@@ -157,50 +168,29 @@ export class Catalog {
 
 	/** The list as it is, without waiting. */
 	snapshot(): Snapshot {
-		const {images} = this.#list.merged;
-		const known = this.#lists.filter(list => list.known);
-		const isStale = known.some(list => list.stale) || (known.length === 0 && this.#lists.length > 0);
-		return {version: this.#list.version, images, cache: isStale ? 'stale' : 'hit'};
+		return this.#current.snapshot();
 	}
 
 	/**
 	 * The list as it should be served: at once if anything is known, but for a short grace to sources asked for the
 	 * first time. Throws SourceUnavailableError where nothing is known and nobody answered.
 	 */
-	async current(ask: Ask): Promise<Snapshot> {
-		this.#checkRunning();
-		for (const list of this.#lists) {
-			list.touch();
-		}
-		const hasWaited = await firstLists(ask, {
-			clock: this.#host.clock,
-			graceMs: this.#firstListGraceMs,
-			lists: () => this.#lists,
-			isEmpty: () => this.#isEmpty(),
-			mayWait: () => !this.#stopped && !this.#finder.isCircle(ask),
-			settled: () => this.settled(),
-		});
-		this.#checkRunning();
-		if (this.#isEmpty() && this.#lists.length > 0) {
-			const problem = this.#lists.find(list => list.lastError !== undefined)?.lastError;
-			const names = this.#lists.map(({name}) => name).join(', ');
-			throw new SourceUnavailableError(names, `no list yet: ${problem ?? 'it has not answered so far'}`);
-		}
-		const snapshot = this.snapshot();
-		return hasWaited ? {...snapshot, cache: 'miss'} : snapshot;
+	current(ask: Ask): Promise<Snapshot> {
+		return this.#current.get(ask);
 	}
 
-	async search(query: ImageQuery, ask: Ask): Promise<{images: readonly Manifest[]; cache: Snapshot['cache']}> {
-		const {images, cache} = await this.current(ask);
-		return {images: runImageQuery(query, images), cache};
+	search(query: ImageQuery, ask: Ask): Promise<{images: readonly Manifest[]; cache: Snapshot['cache']}> {
+		return this.#current.search(query, ask);
 	}
 
 	/** The same as bytes ready to send. */
-	async list(query: ImageQuery, ask: Ask): Promise<ListBytes & {readonly cache: Snapshot['cache']}> {
-		const {version, images, cache} = await this.current(ask);
-		const kept = this.#listings.kept(version, query);
-		const bytes = kept ?? (await untilAborted(this.#listings.get(version, query, images), ask.signal));
-		return {...bytes, cache};
+	list(query: ImageQuery, ask: Ask): Promise<CurrentBytes> {
+		return this.#current.bytes(query, ask);
+	}
+
+	/** What `list` would give without waiting; `undefined`: that cannot be said without. */
+	listNow(query: ImageQuery): CurrentBytes | undefined {
+		return this.#current.ready(query);
 	}
 
 	/** Another number whenever something of `overview` or `known` may be other. */
@@ -254,11 +244,14 @@ export class Catalog {
 
 	/** Throws NotFoundError (nobody has it, or whoever has it holds it back) or SourceUnavailableError (nobody can tell). */
 	async find(uuid: Uuid, ask: Ask): Promise<FoundManifest> {
-		this.#checkRunning();
-		for (const list of this.#lists) {
-			list.touch();
-		}
+		this.#touch();
 		return this.#finder.find(uuid, ask);
+	}
+
+	/** What `find` would say of an image that is in the list; `undefined`: it takes longer to tell. */
+	findNow(uuid: Uuid): FoundManifest | undefined {
+		this.#touch();
+		return this.#finder.listed(uuid);
 	}
 
 	/** Whom to ask for the file, in this order. */
@@ -389,11 +382,6 @@ export class Catalog {
 		}
 	}
 
-	/** There is nothing to say yet. */
-	#isEmpty(): boolean {
-		return this.#list.merged.images.length === 0 && !this.#lists.some(list => list.known);
-	}
-
 	#useSources(): void {
 		this.#holds.use(new Set(this.#lists.map(({name}) => name)));
 	}
@@ -409,6 +397,14 @@ export class Catalog {
 			this.#held.onDrop?.(manifest);
 		} catch (error) {
 			this.#host.log.error({image: manifest.uuid}, `image ${manifest.uuid} cannot be dropped: ${describe(error)}`);
+		}
+	}
+
+	/** Whoever asks for something reminds the sources of their age. */
+	#touch(): void {
+		this.#checkRunning();
+		for (const list of this.#lists) {
+			list.touch();
 		}
 	}
 

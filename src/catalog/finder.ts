@@ -77,6 +77,16 @@ export class Finder {
 		return found;
 	}
 
+	/** What `find` would say of an image in the merged list; `undefined`: it is not there, or held by an operator. */
+	listed(uuid: Uuid): FoundManifest | undefined {
+		const listed = this.#owner.merged().byUuid.get(uuid);
+		if (listed === undefined || this.#owner.isHeldByOperator(listed.manifest)) {
+			return undefined;
+		}
+		const {manifest, source} = listed;
+		return {manifest, source, cache: this.#cacheOf(source)};
+	}
+
 	/** Not offered because of a hold or a rule, and nobody needs it: the origin of what is offered is offered. */
 	isHeldBack(manifest: Manifest, source: string): boolean {
 		return (

@@ -28,8 +28,12 @@ const arrivingGraces = 20;
 
 /** Resolves when enough has been waited: true where that has brought a list. Mostly there is nothing to wait for. */
 export function firstLists(ask: Ask, owner: FirstListsOwner): Promise<boolean> | boolean {
-	const isComplete = !owner.isEmpty() && owner.lists().every(({known, firstTry}) => known || firstTry === undefined);
-	return isComplete ? false : waitFor(ask, owner);
+	return nobodyWaits(owner) ? false : waitFor(ask, owner);
+}
+
+/** There is something to say, and of no source that says its first. */
+export function nobodyWaits({isEmpty, lists}: Pick<FirstListsOwner, 'isEmpty' | 'lists'>): boolean {
+	return !isEmpty() && lists().every(({known, firstTry}) => known || firstTry === undefined);
 }
 
 async function waitFor(ask: Ask, owner: FirstListsOwner): Promise<boolean> {

@@ -4,16 +4,53 @@
  * Made for each answer, as a list: objects of many shapes cost more than all that is in them.
  */
 import type {OutgoingHttpHeader, OutgoingHttpHeaders} from 'node:http';
-import type {Notes} from './access-log.js';
 import type {Exchange} from './exchange.js';
 import type {Front} from './front.js';
 import {headerText} from './header-text.js';
+import {RepeatedAnswer} from './repeated-answer.js';
+import type {AnyResponse} from './repeats.js';
 
-/** Names and values in turns, as Node takes them. `last`: the connection ends with this answer. */
-export function headOf(
+/** `own`: of this answer. `last`: the connection ends with it. */
+export function sendHead(
+	exchange: Pick<Exchange, 'alsoSend' | 'crossOrigin' | 'id' | 'notes'>,
+	response: AnyResponse,
+	{
+		front,
+		status,
+		own,
+		startedMs,
+		last,
+	}: {
+		front: Front;
+		status: number;
+		own: OutgoingHttpHeaders;
+		startedMs: number;
+		last: boolean;
+	},
+): void {
+	const head = headOf(own, exchange, front);
+	if (last) {
+		head.push('Connection', 'close');
+	}
+	const varying = varyingHead(exchange.id, Math.round(front.host.clock.now() - startedMs));
+	if (response instanceof RepeatedAnswer) {
+		response.writeHead(status, head, varying);
+	} else {
+		head.push(...varying);
+		response.writeHead(status, head);
+	}
+}
+
+/** What is another each time: names and values in turns. */
+export function varyingHead(id: string, tookMs: number): readonly OutgoingHttpHeader[] {
+	return ['x-request-id', id, 'x-response-time', tookMs];
+}
+
+/** What would be the same in another answer like it, in the same form, as Node takes it. */
+function headOf(
 	own: OutgoingHttpHeaders,
-	{alsoSend, crossOrigin, id}: Pick<Exchange, 'alsoSend' | 'crossOrigin' | 'id'>,
-	{front, notes, startedMs, last}: {front: Front; notes: Notes; startedMs: number; last: boolean},
+	{alsoSend, crossOrigin, notes}: Pick<Exchange, 'alsoSend' | 'crossOrigin' | 'notes'>,
+	front: Front,
 ): OutgoingHttpHeader[] {
 	const head: OutgoingHttpHeader[] = [];
 	for (const name in alsoSend) {
@@ -37,11 +74,6 @@ export function headOf(
 	if (crossOrigin) {
 		head.push('Access-Control-Allow-Origin', '*');
 	}
-	const tookMs = Math.round(front.host.clock.now() - startedMs);
-	head.push('Server', front.product, 'x-request-id', id);
-	head.push('x-response-time', tookMs, 'x-server-name', front.hostName);
-	if (last) {
-		head.push('Connection', 'close');
-	}
+	head.push('Server', front.product, 'x-server-name', front.hostName);
 	return head;
 }

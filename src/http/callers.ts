@@ -11,7 +11,7 @@ import {ForbiddenError, UnauthorizedError} from '../errors.js';
 import type {Exchange} from './exchange.js';
 
 /** What routes need of `Access`. */
-export type Gate = Pick<Access, 'identify' | 'reload' | 'logIn' | 'logOut' | 'hasUsers'>;
+export type Gate = Pick<Access, 'identify' | 'stranger' | 'reload' | 'logIn' | 'logOut' | 'hasUsers'>;
 
 /** The other end of a connection. */
 export type Peer = Asked['peer'];
@@ -114,7 +114,7 @@ export function isRead({method, head}: Exchange): boolean {
 	return method === 'GET' || head;
 }
 
-function isFromOtherSite(exchange: Exchange): boolean {
+export function isFromOtherSite(exchange: Pick<Exchange, 'headers'>): boolean {
 	const {origin, host = '', 'sec-fetch-site': site} = exchange.headers;
 	return site === undefined
 		? origin !== undefined && !isOriginOf(host, origin) && !hasPageHeader(exchange)
@@ -127,7 +127,7 @@ function isFromOurPage(exchange: Exchange): boolean {
 }
 
 /** No page of another site can send it: its browser would ask us first, and is never told that it may. */
-function hasPageHeader({headers}: Exchange): boolean {
+function hasPageHeader({headers}: Pick<Exchange, 'headers'>): boolean {
 	return headers['x-imgmirror'] === 'page';
 }
 

@@ -12,7 +12,7 @@ import {describe, MirrorError} from '../errors.js';
 import {parseQueryString, type QueryParams} from '../image/query.js';
 import type {Ask} from '../sources/source.js';
 import {recordAnswer, type Notes} from './access-log.js';
-import {headOf} from './answer-head.js';
+import {sendHead} from './answer-head.js';
 import {ClientAsk, isCircle, viaOf} from './client-ask.js';
 import {Audit} from './audit.js';
 import {originOf} from './base-url.js';
@@ -30,7 +30,7 @@ export type {Front} from './front.js';
 
 const maxQueryKeys = 1000;
 const shortBytes = 8192;
-const mediumBytes = 256 * 1024;
+const mediumBytes = 1024 * 1024;
 
 export class Exchange {
 	readonly method: string;
@@ -50,6 +50,10 @@ export class Exchange {
 	target: Target;
 	/** Headers of whatever the answer will be. */
 	alsoSend: OutgoingHttpHeaders | undefined;
+	/** What the answer is about. */
+	readonly notes: Notes = {};
+	/** Whether another request like this would be answered the same; left out: nobody can tell. */
+	holds: (() => boolean) | undefined;
 
 	readonly #front: Front;
 	readonly #request: AnyRequest;
@@ -64,7 +68,6 @@ export class Exchange {
 	#malformed: Error | undefined;
 	#audit: Audit | undefined;
 	#cutWrite: ((error: Error) => void) | undefined;
-	readonly #notes: {-readonly [K in keyof Notes]: Notes[K]} = {};
 	#status: number | undefined;
 	#bytes = 0;
 	/** Handed over as a whole, though the connection may stay open for a while. */
@@ -81,10 +84,7 @@ export class Exchange {
 		readonly peer: Peer;
 		readonly onDone: () => void;
 	}) {
-		this.#front = options.front;
-		this.#request = options.request;
-		this.#response = options.response;
-		this.#onDone = options.onDone;
+		({front: this.#front, request: this.#request, response: this.#response, onDone: this.#onDone} = options);
 		this.#startedMs = options.front.host.clock.now();
 		this.#rawTarget = options.request.url ?? '';
 		this.peer = options.peer;
@@ -197,7 +197,7 @@ export class Exchange {
 	}
 
 	note(notes: Notes): void {
-		Object.assign(this.#notes, notes);
+		Object.assign(this.notes, notes);
 	}
 
 	/** The connection ends with this answer; the client is told so, unless its head is out already. */
@@ -256,8 +256,7 @@ export class Exchange {
 	begin(status: number, headers: OutgoingHttpHeaders): void {
 		this.#status = status;
 		const last = this.#closeAfter || this.#hasUnread;
-		const head = headOf(headers, this, {front: this.#front, notes: this.#notes, startedMs: this.#startedMs, last});
-		this.#response.writeHead(status, head);
+		sendHead(this, this.#response, {front: this.#front, status, own: headers, startedMs: this.#startedMs, last});
 	}
 
 	/** An answer whose parts come when there are any: its head goes out at once, and each part when it comes. */
@@ -410,7 +409,7 @@ export class Exchange {
 			status: this.#status,
 			bytes: this.#bytes,
 			ms: (this.#answeredMs ?? this.#front.host.clock.now()) - this.#startedMs,
-			notes: this.#notes,
+			notes: this.notes,
 			received: this.#body?.received,
 			failure: this.#failure,
 			cutBecause: this.#cutBecause,

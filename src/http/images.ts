@@ -41,6 +41,7 @@ export function imageRoutes(options: {
 			simulate(exchange, simulated);
 			return;
 		}
+		exchange.holds = () => true;
 		exchange.json(200, {
 			ping: 'pong',
 			version,
@@ -70,8 +71,13 @@ export function imageRoutes(options: {
 	}
 
 	async function list(exchange: Exchange): Promise<void> {
-		const listing = await mirror.list(queryOf(exchange), exchange.ask);
+		const query = queryOf(exchange);
+		const listing = await mirror.list(query, exchange.ask);
 		exchange.note({cache: listing.cache});
+		exchange.holds = () => {
+			const now = mirror.listNow(query);
+			return now?.encoded === listing.encoded && now.cache === listing.cache;
+		};
 		exchange.alsoSend = byEncoding;
 		const forms = formsOf(exchange.headers['accept-encoding']?.toString(), listing.encodings);
 		const etags = forms.map(form => (form === 'identity' ? listing.etag : `${listing.etag}-${form}`));
@@ -96,7 +102,11 @@ export function imageRoutes(options: {
 	}
 
 	async function getImage(exchange: Exchange, params: Params): Promise<void> {
-		const {manifest} = await images.find(exchange, params);
+		const {manifest, source, cache} = await images.find(exchange, params);
+		exchange.holds = () => {
+			const now = mirror.findNow(manifest.uuid);
+			return now?.manifest === manifest && now.source === source && now.cache === cache;
+		};
 		const {etag, body} = images.rendered.of(manifest, images.shown(exchange));
 		const headers = unlessSatisfied(exchange, etag);
 		if (headers !== undefined) {

@@ -16,6 +16,15 @@ export interface AnswerLimits {
 	readonly idleMs: number;
 }
 
+/** An answer that is in memory as a whole, without what is another each time. */
+export interface WholeAnswer {
+	readonly status: number;
+	/** The first line and headers. */
+	readonly head: string;
+	/** Text: a byte to a character. */
+	readonly body: string | Buffer;
+}
+
 type Done = (error?: Error | null) => void;
 
 /** A larger answer may be on its way for longer than an idle connection is kept. */
@@ -31,6 +40,10 @@ export class RepeatedAnswer {
 	readonly #date: HttpDate;
 	readonly #limits: AnswerLimits;
 	#head: string | undefined;
+	#status = 0;
+	/** Of the head, what would be the same each time. */
+	#fixed = '';
+	#body: string | Buffer | undefined;
 	#headersSent = false;
 	#closes = false;
 	#isLong = false;
@@ -51,29 +64,54 @@ export class RepeatedAnswer {
 		this.#onClose = listener;
 	}
 
-	/** `headers`: names and values in turns. */
-	writeHead(status: number, headers: readonly OutgoingHttpHeader[]): void {
-		let head = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\n`;
-		let length = 0;
+	/** What has been answered, if it was handed over as a whole and more like it may follow. */
+	get whole(): WholeAnswer | undefined {
+		return this.#body === undefined || this.#closes || !this.writableFinished
+			? undefined
+			: {status: this.#status, head: this.#fixed, body: this.#body};
+	}
+
+	/** `headers` and `varying`, those which are other ones each time: names and values in turns. */
+	writeHead(status: number, headers: readonly OutgoingHttpHeader[], varying: readonly OutgoingHttpHeader[] = []): void {
+		this.#status = status;
+		this.#fixed = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\n${this.#lines(headers)}`;
+		this.#finishHead(varying);
+	}
+
+	/** The same as before, but for what is another each time. */
+	again({head, body}: WholeAnswer, varying: readonly OutgoingHttpHeader[]): void {
+		this.#fixed = head;
+		this.#isLong = body.length > quickBytes;
+		this.#finishHead(varying);
+		this.end(body);
+	}
+
+	#finishHead(varying: readonly OutgoingHttpHeader[]): void {
+		const lines = this.#lines(varying);
+		const {keepAliveMs, idleMs} = this.#limits;
+		const stays = keepAliveMs > 0 ? `Keep-Alive: timeout=${Math.floor(keepAliveMs / 1000)}\r\n` : '';
+		const kept = this.#closes ? '' : `Connection: keep-alive\r\n${stays}`;
+		this.#head = `${this.#fixed}${lines}Date: ${this.#date.now}\r\n${kept}\r\n`;
+		if (this.#isLong) {
+			this.#connection.setTimeout(idleMs);
+		}
+	}
+
+	#lines(headers: readonly OutgoingHttpHeader[]): string {
+		let lines = '';
 		for (let at = 0; at + 1 < headers.length; at += 2) {
 			const [name, value] = [String(headers[at]), headers[at + 1]];
 			if (typeof value === 'string' ? unfit.test(value) : typeof value !== 'number') {
 				throw new MirrorError(`the header ${name} cannot be sent`);
 			}
-			head += `${name}: ${String(value)}\r\n`;
+			lines += `${name}: ${String(value)}\r\n`;
 			if (name === 'Connection') {
 				this.#closes = value === 'close';
 			} else if (name === 'Content-Length') {
-				length = Number(value);
+				this.#isLong = Number(value) > quickBytes;
 			}
 		}
-		const {keepAliveMs, idleMs} = this.#limits;
-		const stays = keepAliveMs > 0 ? `Keep-Alive: timeout=${Math.floor(keepAliveMs / 1000)}\r\n` : '';
-		this.#head = `${head}Date: ${this.#date.now}\r\n${this.#closes ? '' : `Connection: keep-alive\r\n${stays}`}\r\n`;
-		this.#isLong = length > quickBytes;
-		if (this.#isLong) {
-			this.#connection.setTimeout(idleMs);
-		}
+		return lines;
 	}
 
 	/** A request that has a body does not come here. */
@@ -97,6 +135,8 @@ export class RepeatedAnswer {
 			this.#done(error);
 		};
 		const isText = last === undefined || typeof last === 'string';
+		// What has gone before it in parts is not kept.
+		this.#body = this.#head === undefined ? undefined : (last ?? '');
 		if (isText) {
 			this.#connection.write(this.#takeHead() + (last ?? ''), encoding, done);
 		} else {

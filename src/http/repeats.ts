@@ -9,6 +9,7 @@ import type {IncomingHttpHeaders, IncomingMessage, ServerResponse} from 'node:ht
 import type {Socket} from 'node:net';
 import type {Answerer} from './known-paths.js';
 import type {RepeatedAnswer} from './repeated-answer.js';
+import type {Standing} from './standing.js';
 import type {Target} from './target.js';
 
 /** A request as Node's parser has read it before. */
@@ -18,6 +19,8 @@ export interface Repeat {
 	readonly headers: IncomingHttpHeaders;
 	readonly target: Target;
 	readonly answer: Answerer;
+	/** What was answered last. */
+	standing?: Standing | undefined;
 }
 
 /** What an exchange uses of Node's `IncomingMessage`, of a request that has come before. */
@@ -43,6 +46,8 @@ export type AnyResponse = ServerResponse | RepeatedAnswer;
 
 const most = 1000;
 const longest = 1024;
+/** Of the answers that stand: each may hold bytes that nobody else has any more. */
+const mostBytes = 16 * 2 ** 20;
 const endOfHead = '\r\n\r\n';
 /** With any of these it is no plain question, or nobody else's business. */
 const unwanted = [
@@ -53,17 +58,51 @@ const unwanted = [
 /** Those that one server knows. */
 export class Repeats {
 	readonly #known = new Map<string, Repeat>();
+	/** Those with an answer that stands. */
+	readonly #standing = new Set<Repeat>();
+	#bytes = 0;
 
 	get(text: string): Repeat | undefined {
 		return this.#known.get(text);
 	}
 
 	remember(text: string, repeat: Repeat): void {
+		if (this.#known.has(text)) {
+			return;
+		}
 		if (this.#known.size >= most) {
 			this.#known.clear();
+			this.forgetAnswers();
 		}
 		this.#known.set(text, repeat);
 	}
+
+	/** What was answered to it last; `undefined`: that says nothing of the next time. */
+	answered(repeat: Repeat, standing: Standing | undefined): void {
+		this.#bytes += bytesOf(standing) - bytesOf(repeat.standing);
+		repeat.standing = standing;
+		if (standing === undefined) {
+			this.#standing.delete(repeat);
+		} else {
+			this.#standing.add(repeat);
+		}
+		if (this.#bytes > mostBytes) {
+			this.forgetAnswers();
+		}
+	}
+
+	/** What they were made of is other than before. */
+	forgetAnswers(): void {
+		for (const repeat of this.#standing) {
+			repeat.standing = undefined;
+		}
+		this.#standing.clear();
+		this.#bytes = 0;
+	}
+}
+
+function bytesOf(standing: Standing | undefined): number {
+	return standing === undefined ? 0 : standing.answer.head.length + standing.answer.body.length;
 }
 
 /** The text of one whole head and nothing else; `undefined`: these bytes are anything else. */

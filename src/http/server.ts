@@ -22,6 +22,7 @@ import {RepeatedAnswer} from './repeated-answer.js';
 import {RepeatReader, RepeatedRequest, Repeats, type Repeat} from './repeats.js';
 import {RequestError} from './request-error.js';
 import {serveRoutes} from './routes.js';
+import {StandingAnswer, standingOf, stands} from './standing.js';
 import {parseTarget} from './target.js';
 import {Together} from './together.js';
 
@@ -78,6 +79,7 @@ class HttpServer implements HttpFront {
 	readonly #exchanges = new WeakMap<IncomingMessage, Exchange>();
 	readonly #known = new KnownPaths();
 	readonly #repeats = new Repeats();
+	readonly #access: HttpOptions['access'];
 	#settings: HttpSettings;
 	#listeners: readonly Listener[] = [];
 	/** Closed, but with answers still running. */
@@ -88,6 +90,7 @@ class HttpServer implements HttpFront {
 	constructor(options: HttpOptions, page: PageFiles | undefined, native: NativeSend | undefined) {
 		const {access, host, version} = options;
 		this.#host = host;
+		this.#access = access;
 		this.#settings = options;
 		// Every stream that is open waits for it.
 		setMaxListeners(0, this.#goingDown.signal);
@@ -157,6 +160,7 @@ class HttpServer implements HttpFront {
 
 	setOptions(settings: HttpSettings): void {
 		this.#settings = settings;
+		this.#repeats.forgetAnswers();
 		for (const listener of this.#listeners) {
 			listener.limit(settings.limits);
 		}
@@ -250,12 +254,29 @@ class HttpServer implements HttpFront {
 	#serveAgain(connection: Connection, repeat: Repeat, over: () => void): void {
 		const {keepAliveTimeoutMs, clientIdleTimeoutMs} = this.#settings.limits;
 		const limits = {keepAliveMs: keepAliveTimeoutMs, idleMs: clientIdleTimeoutMs};
+		const {standing} = repeat;
+		const {socket, peer} = connection;
+		if (standing !== undefined) {
+			const caller = this.#access.stranger({headers: repeat.headers, peer});
+			if (stands(standing, caller)) {
+				const onDone = (): void => {
+					connection.done(answer);
+					over();
+				};
+				const answer = new StandingAnswer(standing, {front: this.#front, socket, peer, caller, limits, onDone});
+				connection.add(answer, () => {
+					answer.start();
+				});
+				return;
+			}
+		}
+		const settings = this.#settings;
+		const response = new RepeatedAnswer(socket, this.#front.date, limits);
 		const exchange: Exchange = new Exchange({
-			front: this.#front,
-			request: new RepeatedRequest(repeat, connection.socket),
-			response: new RepeatedAnswer(connection.socket, this.#front.date, limits),
-			peer: connection.peer,
+			...{front: this.#front, response, peer},
+			request: new RepeatedRequest(repeat, socket),
 			onDone: () => {
+				this.#repeats.answered(repeat, settings === this.#settings ? standingOf(exchange, response) : undefined);
 				connection.done(exchange);
 				over();
 			},

@@ -55,6 +55,50 @@ test('without sources, the list is empty but for what is held', async t => {
 	t.deepEqual((await empty.search(query(), someAsk())).images, []);
 });
 
+test('what can be told at once is told at once, and is what would have been told otherwise', async t => {
+	const listed = images(2);
+	const [one] = listed;
+	const off = disabled(image());
+	const source = new FakeSource('a', [...listed, off]);
+	const release = source.hold();
+	const {catalog, clock} = await startCatalog(t, [entry(source, {listTtlMs: minute})]);
+	const uuid = one?.uuid ?? off.uuid;
+	t.is(catalog.listNow(query()), undefined);
+	t.is(catalog.findNow(uuid), undefined);
+	const first = catalog.list(query(), someAsk());
+	release();
+	t.is((await first).cache, 'miss');
+
+	const now = catalog.listNow(query());
+	t.like(now, {cache: 'hit', etag: (await first).etag});
+	const {encoded} = await catalog.list(query(), someAsk());
+	t.is(now?.encoded, encoded);
+	t.is(catalog.listNow(query('name=never-asked')), undefined);
+	t.deepEqual(catalog.findNow(uuid), await catalog.find(uuid, someAsk()));
+	t.deepEqual(catalog.findNow(off.uuid), await catalog.find(off.uuid, someAsk()));
+	t.is(catalog.findNow(image().uuid), undefined);
+
+	// Whoever looks reminds the source of its age, and is told of it.
+	source.down();
+	await catalog.refresh();
+	t.is(catalog.findNow(uuid)?.cache, 'hit');
+	await clock.advance(2 * minute);
+	const asked = source.lists;
+	t.is(catalog.findNow(uuid)?.cache, 'stale');
+	t.is(catalog.listNow(query())?.cache, 'stale');
+	t.is(catalog.listNow(query())?.encoded, encoded);
+	await clock.advance(10 * minute);
+	catalog.findNow(uuid);
+	await source.asked('list', asked + 1);
+
+	await catalog.holds.hold(uuid, {by: 'anna'});
+	t.is(catalog.findNow(uuid), undefined);
+	t.is(catalog.listNow(query()), undefined);
+	await catalog.stop();
+	t.throws(() => catalog.findNow(uuid), {instanceOf: StoppingError});
+	t.throws(() => catalog.listNow(query()), {instanceOf: StoppingError});
+});
+
 test('a client waits for the first list when nothing at all is known', async t => {
 	const source = new FakeSource('a', images(2));
 	const release = source.hold();

@@ -20,6 +20,7 @@ export class FakeAccess implements Gate {
 	reloads = 0;
 	/** Users by their words; a test may take one away, or add one. */
 	readonly sessions = new Map<string, {readonly name: string; readonly may: readonly Right[]}>();
+	readonly #rights = new WeakMap<readonly Right[], Caller['rights']>();
 	readonly #users: Map<string, {readonly name: string; readonly may: readonly Right[]}>;
 
 	constructor(
@@ -47,7 +48,7 @@ export class FakeAccess implements Gate {
 			};
 		}
 		if (!headers.authorization || ignoreCredentials) {
-			return {user: undefined, credential: 'none', address, rights: withImplied(network)};
+			return {user: undefined, credential: 'none', address, rights: this.#rightsOf(network)};
 		}
 		const user = this.#users.get(headers.authorization);
 		if (user === undefined) {
@@ -59,6 +60,11 @@ export class FakeAccess implements Gate {
 			address,
 			rights: withImplied([...network, ...user.may]),
 		};
+	}
+
+	stranger({peer}: Pick<Asked, 'peer' | 'headers'>): Caller {
+		const address = peer.address ?? peer.kind;
+		return {user: undefined, credential: 'none', address, rights: this.#rightsOf(this.network)};
 	}
 
 	async logIn(asked: Asked, {user, password}: Login): Promise<{caller: Caller; word: string}> {
@@ -96,5 +102,12 @@ export class FakeAccess implements Gate {
 	reload(): Promise<void> {
 		this.reloads++;
 		return Promise.resolve();
+	}
+
+	/** The same set for the same network. */
+	#rightsOf(network: readonly Right[]): Caller['rights'] {
+		const rights = this.#rights.get(network) ?? withImplied(network);
+		this.#rights.set(network, rights);
+		return rights;
 	}
 }

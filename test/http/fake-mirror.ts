@@ -64,6 +64,9 @@ export class FakeMirror implements MirrorApi {
 	/** Bytes of one read, at most. */
 	readSize = Infinity;
 	ready: Readiness = {ready: true, problems: [], warnings: []};
+	/** What `listNow` and `findNow` say; left out: that they cannot tell. */
+	listedNow: Listing | undefined;
+	foundNow: FoundImage | undefined;
 	openFiles = 0;
 	openedFiles = 0;
 	readonly #images: ReadonlyMap<string, FakeImage>;
@@ -105,6 +108,14 @@ export class FakeMirror implements MirrorApi {
 			},
 			cache: this.cache,
 		};
+	}
+
+	listNow(): Listing | undefined {
+		return this.listedNow;
+	}
+
+	findNow(): FoundImage | undefined {
+		return this.foundNow;
 	}
 
 	async search(query: ImageQuery, ask: Ask): Promise<SearchResult> {

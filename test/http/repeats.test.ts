@@ -1,13 +1,13 @@
 import {subscribe, unsubscribe} from 'node:diagnostics_channel';
 import {once} from 'node:events';
 import type {IncomingMessage} from 'node:http';
-import type {Socket} from 'node:net';
 import {setImmediate} from 'node:timers/promises';
 import test, {type ExecutionContext} from 'ava';
 import fc from 'fast-check';
 import {isAllOf} from '../../src/http/repeats.js';
 import {makeImage} from '../helpers/make-image.js';
-import {answersIn, ask, heard, open, startFront} from './front.js';
+import {alike, get, Talker, type TalkerAnswer} from '../helpers/talker.js';
+import {answersIn, ask, heard, startFront} from './front.js';
 
 const images = Array.from({length: 40}, () => makeImage({size: 100}));
 const [{uuid, sha1}] = images as [(typeof images)[0]];
@@ -25,58 +25,6 @@ function parsed(t: ExecutionContext, port: number): string[] {
 	subscribe('http.server.request.start', note);
 	t.teardown(() => unsubscribe('http.server.request.start', note));
 	return urls;
-}
-
-interface Answer {
-	readonly status: number;
-	readonly head: string;
-	readonly body: string;
-}
-
-/** A connection that reads answer after answer. */
-class Talker {
-	readonly socket: Socket;
-	#got = '';
-
-	constructor(socket: Socket) {
-		this.socket = socket;
-		socket.setNoDelay(true);
-	}
-
-	static async open(t: ExecutionContext, port: number): Promise<Talker> {
-		const socket = await open(port);
-		t.teardown(() => socket.destroy());
-		return new Talker(socket);
-	}
-
-	async ask(text: string): Promise<Answer> {
-		this.socket.write(text);
-		return this.next(text.startsWith('HEAD'));
-	}
-
-	async next(isHead = false): Promise<Answer> {
-		for (;;) {
-			const end = this.#got.indexOf('\r\n\r\n') + 4;
-			const head = this.#got.slice(0, end);
-			const length = isHead ? 0 : Number(/^content-length: (\d+)/im.exec(head)?.[1] ?? 0);
-			if (end > 4 && this.#got.length >= end + length) {
-				const body = this.#got.slice(end, end + length);
-				this.#got = this.#got.slice(end + length);
-				return {status: Number(head.split(' ')[1]), head, body};
-			}
-			const [chunk] = (await once(this.socket, 'data')) as [Buffer];
-			this.#got += chunk.toString('latin1');
-		}
-	}
-}
-
-/** But for what is another in each answer. */
-function alike({head, body}: Answer): string {
-	return head.replaceAll(/^(x-request-id|x-response-time|date): .*$/gimu, '$1: …') + body;
-}
-
-function get(path: string, headers = '', method = 'GET'): string {
-	return `${method} ${path} HTTP/1.1\r\n${host}${headers}\r\n`;
 }
 
 for (const [what, text, status] of [
@@ -100,7 +48,7 @@ for (const [what, text, status] of [
 		} = await startFront(t, {images});
 		const urls = parsed(t, port);
 		const talker = await Talker.open(t, port);
-		const answers: Answer[] = [];
+		const answers: TalkerAnswer[] = [];
 		for (let round = 0; round < 12; round++) {
 			answers.push(await talker.ask(text));
 		}

@@ -13,6 +13,7 @@ import {addUser} from '../helpers/run-command.js';
 import {sameBytes} from '../helpers/same-bytes.js';
 import {startMirror} from '../helpers/start-mirror.js';
 import {startUpstream} from '../helpers/start-upstream.js';
+import {get, Talker} from '../helpers/talker.js';
 
 const publishingNetwork = {access: {networks: [{cidrs: ['127.0.0.0/8'], may: ['publish']}]}};
 
@@ -199,4 +200,43 @@ test('a file whose image is deleted while somebody is about to read it is not th
 		await t.throwsAsync(open.body(0, open.size, ask), {instanceOf: NotFoundError});
 		open.close();
 	}
+});
+
+test('who asks for the same again and again is told what was changed as soon as it was', async t => {
+	const mirror = await startMirror(t, {sources: [], config: publishingNetwork});
+	const manifest = imageOf(file);
+	const uuid = String(manifest['uuid']);
+	await new Imgadm(`${mirror.url}/`).publish(manifest, file);
+	const talker = await Talker.open(t, Number(new URL(mirror.url).port));
+	const ask = async (path: string): Promise<Json> => {
+		const {status, body} = await talker.ask(get(path));
+		return status === 200 ? (JSON.parse(body) as Json) : {status};
+	};
+	const all = async (): Promise<readonly Json[]> => (await ask('/images')) as unknown as Json[];
+	const change = async (query: string, body: Json = {}): Promise<void> => {
+		const {status} = await mirror.get(`/images/${uuid}?${query}`, {
+			method: 'POST',
+			headers: {'content-type': 'application/json'},
+			body: JSON.stringify(body),
+		});
+		t.is(status, 200);
+	};
+	for (let round = 0; round < 20; round++) {
+		await change('action=update', {description: `round ${round}`});
+		for (let again = 0; again < 3; again++) {
+			t.is((await ask(`/images/${uuid}`))['description'], `round ${round}`);
+			t.deepEqual(
+				(await all()).map(({description}) => description),
+				[`round ${round}`],
+			);
+		}
+	}
+	await change('action=disable');
+	t.deepEqual(await all(), []);
+	t.is((await ask(`/images/${uuid}`))['state'], 'disabled');
+	await change('action=enable');
+	t.is((await all()).length, 1);
+	t.is((await mirror.get(`/images/${uuid}`, {method: 'DELETE'})).status, 204);
+	t.deepEqual(await ask(`/images/${uuid}`), {status: 404});
+	t.deepEqual(await all(), []);
 });

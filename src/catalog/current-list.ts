@@ -1,0 +1,124 @@
+/**
+ * The merged list as clients are given it: whether there is enough of it to be given, and whether it is old.
+ *
+ * Whoever asks for it reminds the sources of their age, so that one whose list has become old is asked again behind.
+ */
+import {SourceUnavailableError} from '../errors.js';
+import type {Clock} from '../host.js';
+import {runImageQuery, type ImageQuery} from '../image/query.js';
+import type {Manifest} from '../image/manifest.js';
+import type {Ask} from '../sources/source.js';
+import {firstLists, nobodyWaits, type FirstListsOwner} from './first-lists.js';
+import {Listings, type ListBytes} from './listing.js';
+import type {MergedList} from './merged-list.js';
+import type {Snapshot} from './options.js';
+import type {SourceList} from './source-list.js';
+import {untilAborted} from './waiting.js';
+
+/** A list as bytes ready to send. */
+export interface CurrentBytes extends ListBytes {
+	readonly cache: Snapshot['cache'];
+}
+
+export interface CurrentOwner {
+	readonly clock: Clock;
+	readonly merged: MergedList;
+	readonly lists: () => readonly SourceList[];
+	readonly isStopped: () => boolean;
+	/** Throws StoppingError. */
+	readonly checkRunning: () => void;
+	/** The same, and reminds the sources of their age. */
+	readonly touch: () => void;
+	/** It came from us in the first place. */
+	readonly isCircle: (ask: Ask) => boolean;
+}
+
+export class CurrentList {
+	readonly #owner: CurrentOwner;
+	readonly #graceMs: number;
+	readonly #listings: Listings;
+	readonly #first: Pick<FirstListsOwner, 'isEmpty' | 'lists'>;
+
+	/** `graceMs`: for sources that are asked for the first time. `maxBytes`: for the lists kept as bytes. */
+	constructor(
+		owner: CurrentOwner,
+		{graceMs = 2000, maxBytes}: {graceMs: number | undefined; maxBytes: number | undefined},
+	) {
+		this.#owner = owner;
+		this.#graceMs = graceMs;
+		this.#listings = new Listings(maxBytes === undefined ? {} : {maxBytes});
+		this.#first = {lists: owner.lists, isEmpty: () => this.#isEmpty()};
+	}
+
+	/** As it is, without waiting. */
+	snapshot(): Snapshot {
+		const {merged} = this.#owner;
+		let [known, isStale] = [0, false];
+		const lists = this.#owner.lists();
+		for (const list of lists) {
+			if (list.known) {
+				known++;
+				isStale ||= list.stale;
+			}
+		}
+		isStale ||= known === 0 && lists.length > 0;
+		return {version: merged.version, images: merged.merged.images, cache: isStale ? 'stale' : 'hit'};
+	}
+
+	/**
+	 * As it should be served: at once if anything is known, but for a short grace to sources asked for the first time.
+	 * Throws SourceUnavailableError where nothing is known and nobody answered.
+	 */
+	async get(ask: Ask): Promise<Snapshot> {
+		this.#owner.touch();
+		const {clock, merged, isStopped, isCircle, lists} = this.#owner;
+		const hasWaited = await firstLists(ask, {
+			...{clock, ...this.#first, graceMs: this.#graceMs},
+			mayWait: () => !isStopped() && !isCircle(ask),
+			settled: () => merged.settled(),
+		});
+		this.#owner.checkRunning();
+		if (this.#isEmpty() && lists().length > 0) {
+			const problem = lists().find(list => list.lastError !== undefined)?.lastError;
+			const names = lists()
+				.map(({name}) => name)
+				.join(', ');
+			throw new SourceUnavailableError(names, `no list yet: ${problem ?? 'it has not answered so far'}`);
+		}
+		const snapshot = this.snapshot();
+		return hasWaited ? {...snapshot, cache: 'miss'} : snapshot;
+	}
+
+	async search(query: ImageQuery, ask: Ask): Promise<{images: readonly Manifest[]; cache: Snapshot['cache']}> {
+		const {images, cache} = await this.get(ask);
+		return {images: runImageQuery(query, images), cache};
+	}
+
+	/** The same as bytes. */
+	async bytes(query: ImageQuery, ask: Ask): Promise<CurrentBytes> {
+		const ready = this.ready(query);
+		if (ready !== undefined) {
+			return ready;
+		}
+		const {version, images, cache} = await this.get(ask);
+		const bytes = await untilAborted(this.#listings.get(version, query, images), ask.signal);
+		return {...bytes, cache};
+	}
+
+	/** What `bytes` would give at once, as others have been given it before; `undefined`: it would take longer. */
+	ready(query: ImageQuery): CurrentBytes | undefined {
+		this.#owner.touch();
+		if (!nobodyWaits(this.#first)) {
+			return undefined;
+		}
+		const {version, cache} = this.snapshot();
+		const kept = this.#listings.kept(version, query);
+		return kept && {...kept, cache};
+	}
+
+	/** There is nothing to say yet. */
+	#isEmpty(): boolean {
+		const {merged, lists} = this.#owner;
+		return merged.merged.images.length === 0 && !lists().some(list => list.known);
+	}
+}
