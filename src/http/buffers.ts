@@ -13,7 +13,7 @@ export class BufferBudget {
 	#spareBytes = 0;
 	#users = 0;
 
-	constructor({maxBytes = 32 * mebibyte}: {maxBytes?: number} = {}) {
+	constructor({maxBytes = 28 * mebibyte}: {maxBytes?: number} = {}) {
 		this.#maxBytes = maxBytes;
 	}
 
@@ -81,7 +81,7 @@ export class BufferBudget {
 	}
 
 	get #share(): number {
-		return this.#maxBytes / Math.max(1, this.#users);
+		return (this.#maxBytes * overcommitted) / Math.max(1, this.#users);
 	}
 
 	#keep(buffer: Buffer): void {
@@ -118,3 +118,5 @@ const mebibyte = 1024 * 1024;
 const largest = mebibyte;
 const large = 512 * 1024;
 const smallest = 16 * 1024;
+/** Hardly ever has everybody a buffer at the same time; who comes when all is taken gets a small one. */
+const overcommitted = 8 / 7;

@@ -4,12 +4,25 @@ import {BufferBudget} from '../../src/http/buffers.js';
 const mebibyte = 1024 * 1024;
 
 test('a few responses get large buffers, many get small ones, and all of them together stay within the budget', t => {
-	const budget = new BufferBudget({maxBytes: 64 * mebibyte});
+	const budget = new BufferBudget({maxBytes: 56 * mebibyte});
 	const sizes = new Map<number, number>();
 	for (let users = 1; users <= 4096; users++) {
 		budget.enter();
 		sizes.set(users, budget.size);
 		t.true(users * budget.size * (budget.double ? 2 : 1) <= 64 * mebibyte, `${users} of ${budget.size}`);
+	}
+	for (const users of [1, 2, 28, 29, 32, 33, 57, 64, 100, 128, 500, 512, 1000, 2000]) {
+		const taken = new BufferBudget({maxBytes: 56 * mebibyte});
+		for (let user = 0; user < users; user++) {
+			taken.enter();
+		}
+		for (let user = 0; user < users; user++) {
+			taken.take();
+			if (taken.double) {
+				taken.take();
+			}
+		}
+		t.true(taken.heldBytes <= 56 * mebibyte + users * 16_384, `${users} hold ${taken.heldBytes}`);
 	}
 	t.is(sizes.get(1), mebibyte);
 	t.is(sizes.get(32), mebibyte);

@@ -211,8 +211,8 @@ test('clients that take nothing cost a few buffers, however large the file', asy
 	});
 	t.is(body.length, 30_000_000);
 	const read = mirror.calls.filter(({verb}) => verb === 'read').length;
-	// The kernel's buffers take some megabytes of each; ten gigabytes of each nobody has read.
-	t.true(read < 5000, `${read} reads`);
+	// The kernel's buffers take some megabytes of each, in reads of 64 KiB and more; all would be half a million.
+	t.true(read < 8000, `${read} reads`);
 	for (const client of clients) {
 		client.destroy();
 	}
