@@ -42,7 +42,9 @@ export interface MirrorOptions {
 	readonly env?: Readonly<Record<string, string>>;
 }
 
-const ownMain = fileURLToPath(new URL('../../src/main.js', import.meta.url));
+/** As it is built for use, and as tests have it. */
+const builtMain = fileURLToPath(new URL('../../../dist/main.js', import.meta.url));
+const testedMain = fileURLToPath(new URL('../../src/main.js', import.meta.url));
 const folders = [...(process.env['PATH'] ?? '').split(path.delimiter), '/usr/sbin', '/sbin'];
 
 export class Bench {
@@ -64,7 +66,7 @@ export class Bench {
 		this.tools = tools;
 		this.folder = folder;
 		this.isOther = main !== undefined;
-		this.#main = main ?? ownMain;
+		this.#main = main ?? (short ? testedMain : builtMain);
 	}
 
 	async close(): Promise<void> {
@@ -85,6 +87,9 @@ export class Bench {
 
 	/** A mirror of that origin. Resolves when it listens. */
 	async mirror(origin: string, config: object = {}, {preload, env = {}}: MirrorOptions = {}): Promise<Mirror> {
+		if (!existsSync(this.#main)) {
+			throw new Error(`there is no ${this.#main}: npm run build makes it`);
+		}
 		const data = await mkdtemp(path.join(this.folder, 'mirror-'));
 		const file = path.join(data, 'config.json');
 		const source = {name: 'origin', url: origin, type: 'imgapi', listTtl: '1h'};

@@ -17,6 +17,9 @@ export interface ProcessOptions {
 	readonly config?: Readonly<Record<string, unknown>>;
 	/** `ulimit -f`: no file may become longer than so many blocks of 512 bytes. */
 	readonly maxFileBlocks?: number;
+	/** Of another build. */
+	readonly main?: string;
+	readonly env?: Readonly<Record<string, string>>;
 }
 
 export interface MirrorProcess {
@@ -34,7 +37,7 @@ export interface MirrorProcess {
 	configure(content: string): Promise<void>;
 }
 
-const main = fileURLToPath(new URL('../../src/main.js', import.meta.url));
+const ownMain = fileURLToPath(new URL('../../src/main.js', import.meta.url));
 
 export async function startProcess(t: Scope, options: ProcessOptions): Promise<MirrorProcess> {
 	const configFile = path.join(await tempDir(t), 'imgmirror.json');
@@ -48,8 +51,12 @@ export async function startProcess(t: Scope, options: ProcessOptions): Promise<M
 	await writeFile(configFile, JSON.stringify(content));
 	const limit = options.maxFileBlocks === undefined ? '' : `ulimit -f ${options.maxFileBlocks}; `;
 	const command = `${limit}exec "$0" "$@"`;
+	const {main = ownMain, env = {}} = options;
 	const args = ['-c', command, process.execPath, main, 'serve', '--config', configFile];
-	const child = spawn('/bin/sh', args, {stdio: ['ignore', 'pipe', 'pipe']});
+	const child = spawn('/bin/sh', args, {
+		stdio: ['ignore', 'pipe', 'pipe'],
+		env: {...process.env, ...env},
+	});
 	const ended = once(child, 'exit') as Promise<[number | null, NodeJS.Signals | null]>;
 	t.teardown(async () => {
 		child.kill('SIGKILL');
