@@ -1,10 +1,10 @@
-// Joins the modules that a mirror starts with into one file: Node takes half a millisecond for each file that it looks
+// Joins the modules that a mirror starts with into a few files: Node takes half a millisecond for each file that it looks
 // up, and there are some four hundred.
 //
 //     node scripts/join.mjs dist
 //
 // Behind what tsc has built, DIR/joined has the same modules once more: those of a start are a few lines that name what
-// is in DIR/joined/all.js, the others are copies. DIR/main.js becomes a choice: `serve` goes there, every other command,
+// is in DIR/joined/part-0.js and so on, the others are copies. DIR/main.js becomes a choice: `serve` goes there, every other command,
 // which needs a few modules only, and all workers stay with the files as they are.
 import {mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync} from 'node:fs';
 import {dirname, join, posix, resolve} from 'node:path';
@@ -15,6 +15,9 @@ const usualRoot = fileURLToPath(new URL('../dist', import.meta.url));
 const root = resolve(process.argv[2] ?? usualRoot);
 const to = join(root, 'joined');
 const main = 'main.js';
+/** Of a part, at least. */
+const partBytes = 100_000;
+const foreign = /[^\0-\x7f]/g;
 // What is loaded before the first client can be served, with all that each of them imports.
 const starts = ['cli/run.js', 'cli/exit-codes.js', 'main-heap.js', 'cli/serve.js', 'assemble.js'];
 
@@ -30,7 +33,7 @@ for (const start of starts) {
 	add(start);
 }
 
-write('all.js', allInOne());
+writeParts();
 for (const [name, module] of modules) {
 	write(name, joined.has(name) ? stub(name, module) : changed(module, edits(name, module, name)));
 }
@@ -86,7 +89,7 @@ function read(name) {
 		if (ts.isCallExpression(node) && node.expression.kind === ts.SyntaxKind.ImportKeyword) {
 			const [specifier] = node.arguments;
 			if (specifier !== undefined && ts.isStringLiteral(specifier) && specifier.text.startsWith('.')) {
-				module.calls.push({node, specifier, from: own(specifier.text)});
+				module.calls.push({specifier, from: own(specifier.text)});
 			}
 		}
 		if (ts.isMetaProperty(node) && node.keywordToken === ts.SyntaxKind.ImportKeyword) {
@@ -144,55 +147,103 @@ function add(name, path = []) {
 				add(from, [...path, name]);
 			}
 		}
-		joined.set(name, `$${joined.size}`);
+		joined.set(name, {id: `$${joined.size}`, part: undefined});
 	}
 }
 
-function allInOne() {
-	const packages = new Map();
-	const bodies = [];
-	for (const [name, id] of joined) {
-		const module = modules.get(name);
-		const bindings = module.imports.flatMap(({specifier, from, binding}) => {
-			if (from === undefined && !packages.has(specifier)) {
-				packages.set(specifier, `$p${packages.size}`);
+/** What one module becomes, with what it needs of others. */
+function bodyOf(name) {
+	const module = modules.get(name);
+	const needs = new Set(module.imports.flatMap(({from}) => (from === undefined ? [] : [from])));
+	const packages = new Set(module.imports.flatMap(({from, specifier}) => (from === undefined ? [specifier] : [])));
+	const bindings = module.imports.flatMap(({specifier, from, binding}) =>
+		binding === undefined ? [] : [`const ${binding} = ${joined.get(from)?.id ?? packageId(specifier)};\n`],
+	);
+	const own = [...module.exports].map(([as, {from, local}]) => {
+		const value = from === undefined ? local : `${joined.get(from).id}.${local}`;
+		return as === value ? as : `${as}: ${value}`;
+	});
+	const removed = [
+		...module.imports.flatMap(({node}) => (node === undefined ? [] : [{node, text: ''}])),
+		...module.statements.map(({node, keyword}) => ({node: keyword ?? node, text: ''})),
+	];
+	const text = changed(module, [...edits(name, module, 'part.js'), ...removed]);
+	const value = `(() => {\n${bindings.join('')}${text}\nreturn {${own.join(', ')}};\n})()`;
+	return {needs, packages, text: `const ${joined.get(name).id} = ${value};\n`};
+}
+
+/** Parts of a few modules each: V8 would take, and keep, ten times as much memory to read all in one piece. */
+function writeParts() {
+	let [number, names, bodies, bytes] = [0, [], [], 0];
+	const end = () => {
+		const part = partOf(number);
+		const needs = new Map();
+		for (const need of new Set(bodies.flatMap(body => [...body.needs]))) {
+			const {id, part: from} = joined.get(need);
+			if (from !== part) {
+				needs.set(from, [...(needs.get(from) ?? []), id]);
 			}
-			return binding === undefined ? [] : [`const ${binding} = ${joined.get(from) ?? packages.get(specifier)};\n`];
-		});
-		const own = [...module.exports].map(([as, {from, local}]) => {
-			return from === undefined ? (as === local ? as : `${as}: ${local}`) : `${as}: ${joined.get(from)}.${local}`;
-		});
-		const removed = [
-			...module.imports.flatMap(({node}) => (node === undefined ? [] : [{node, text: ''}])),
-			...module.statements.map(({node, keyword}) => ({node: keyword ?? node, text: ''})),
+		}
+		const packages = new Set(bodies.flatMap(body => [...body.packages]));
+		const imports = [
+			...[...packages].map(specifier => `import * as ${packageId(specifier)} from '${specifier}';\n`),
+			...[...needs].map(([from, ids]) => `import {${ids.join(', ')}} from './${from}';\n`),
 		];
-		const text = changed(module, [...edits(name, module, 'all.js'), ...removed]);
-		bodies.push(
-			`// ${name}\nconst ${id} = (() => {\n${bindings.join('')}${text}\nreturn {${own.join(', ')}};\n})();\n`,
-		);
+		const exports = `export {${names.map(name => joined.get(name).id).join(', ')}};\n`;
+		write(part, small([...imports, ...bodies.map(({text}) => text), exports].join('')));
+		[number, names, bodies, bytes] = [number + 1, [], [], 0];
+	};
+	for (const [name, its] of joined) {
+		its.part = partOf(number);
+		const body = bodyOf(name);
+		names.push(name);
+		bodies.push(body);
+		bytes += body.text.length;
+		if (bytes >= partBytes) {
+			end();
+		}
 	}
-	const imports = [...packages].map(([specifier, id]) => `import * as ${id} from '${specifier}';\n`);
-	return `${imports.join('')}\n${bodies.join('\n')}\nexport {${[...joined.values()].join(', ')}};\n`;
+	if (names.length > 0) {
+		end();
+	}
 }
 
-/** What stands for a module that is in the one file. */
+function partOf(number) {
+	return `part-${number}.js`;
+}
+
+function packageId(specifier) {
+	return `$${specifier.replaceAll(/[^a-z0-9]/giu, '_')}`;
+}
+
+/** Without comments, and in ASCII: Node keeps the text, and twice as much of it for one character that is none. */
+function small(text) {
+	const options = {removeComments: true, target: ts.ScriptTarget.ESNext, module: ts.ModuleKind.ESNext};
+	const {outputText} = ts.transpileModule(text, {compilerOptions: options});
+	const source = ts.createSourceFile('part.js', outputText, ts.ScriptTarget.Latest, false, ts.ScriptKind.JS);
+	const visit = node => {
+		// Escapes are what they are in such a text.
+		if (ts.isTaggedTemplateExpression(node) && node.getText(source).search(foreign) >= 0) {
+			throw new Error(`cannot be written in ASCII: ${node.getText(source)}`);
+		}
+		ts.forEachChild(node, visit);
+	};
+	visit(source);
+	return outputText.replaceAll(foreign, character => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`);
+}
+
+/** What stands for a module that is in one of the parts. */
 function stub(name, {exports}) {
-	const id = joined.get(name);
-	const all = relative(name, 'all.js');
+	const {id, part} = joined.get(name);
 	const constants = exports.size === 0 ? '' : `export const {${[...exports.keys()].join(', ')}} = ${id};\n`;
-	return `import {${id}} from '${all}';\n${constants}`;
+	return `import {${id}} from '${relative(name, part)}';\n${constants}`;
 }
 
 /** Paths stay those of the files as tsc has built them: that is where the page and the workers are. `at`: the new place. */
 function edits(name, {urls, calls}, at) {
 	return [
 		...urls.map(node => ({node, text: `new URL('${relative(`joined/${at}`, name)}', import.meta.url).href`})),
-		...calls.map(({node, specifier, from}) => {
-			if (at === 'all.js' && joined.has(from)) {
-				return {node, text: `Promise.resolve(${joined.get(from)})`};
-			}
-			return {node: specifier, text: `'${relative(at, from)}'`};
-		}),
+		...calls.map(({specifier, from}) => ({node: specifier, text: `'${relative(at, from)}'`})),
 	];
 }
 
@@ -220,7 +271,7 @@ function choose() {
 	writeFileSync(
 		join(root, main),
 		`#!/usr/bin/env node
-// Made by scripts/join.mjs: the modules that \`serve\` starts with are in one file, other commands load the few they need.
+// Made by scripts/join.mjs: the modules that \`serve\` starts with are in a few files, other commands load the few they need.
 await import(process.argv[2] === 'serve' ? './joined/main.js' : './command-line.js');
 `,
 	);

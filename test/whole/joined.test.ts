@@ -30,7 +30,7 @@ async function build(t: Scope): Promise<string> {
 	return folder;
 }
 
-test('joined into one file the mirror serves as it does in many', async t => {
+test('joined into a few files the mirror serves as it does in many', async t => {
 	const folder = await build(t);
 	const main = path.join(folder, 'main.js');
 	const image = makeImage({size: 3_000_000});
@@ -81,7 +81,7 @@ test('every command goes where it is served best, and ends as it would', async t
 	t.regex(help.stdout, /--listen/);
 });
 
-test('each module stands for the same names in one file', async t => {
+test('each module stands for the same names in a few files', async t => {
 	const folder = await build(t);
 	const joined = path.join(folder, 'joined');
 	const names = readdirSync(joined, {recursive: true, encoding: 'utf8'}).filter(name => name.endsWith('.js'));
