@@ -20,7 +20,8 @@ import {
 export type {Algorithm, Digests, Urgency} from './hash-messages.js';
 
 interface Pending {
-	readonly worker: Worker;
+	/** `undefined`: nothing has been asked of a thread yet. */
+	worker: Worker | undefined;
 	readonly resolve: (digests: Digests) => void;
 	readonly reject: (error: Error) => void;
 	readonly onReport: (bytes: number) => void;
@@ -37,6 +38,8 @@ export interface FollowOptions {
 
 /** Messages cost more than the hashing of a few kilobytes: the worker is told of progress in steps of this. */
 const stepBytes = 1_048_576;
+/** The first thread is begun once so much is there: on few processors its start is felt by everybody. */
+const firstStepBytes = 8 * stepBytes;
 
 export class Hashing {
 	readonly #main = new Lane();
@@ -60,25 +63,30 @@ class Lane {
 
 	follow(file: string, algorithms: readonly Algorithm[], {urgency = 'now', onDone}: FollowOptions): FileHash {
 		const id = ++this.#lastId;
-		const worker = this.#running();
 		const onReport = (bytes: number): void => {
 			hash.reported(bytes);
 			onDone?.(bytes);
 		};
 		const digests = new Promise<Digests>((resolve, reject) => {
-			this.#pending.set(id, {worker, resolve, reject, onReport});
+			this.#pending.set(id, {worker: undefined, resolve, reject, onReport});
 		});
 		this.#holdProcess();
 		// Nobody may be listening yet when the worker fails; whoever asks for the digests is told.
 		digests.catch(() => undefined);
 		const progress = new BigInt64Array(new SharedArrayBuffer(16));
-		this.#send(worker, {what: 'open', id, file, algorithms, urgency, reports: onDone !== undefined, progress});
 		const hash = new FileHash({
 			digests,
+			// Whoever waits for the first bytes would wait for a thread that begins as well.
+			firstStepBytes: this.#worker === undefined && onDone === undefined ? firstStepBytes : stepBytes,
 			send: (upTo, ends) => {
 				Atomics.store(progress, progressAt.written, BigInt(upTo));
+				const pending = this.#pending.get(id);
+				if (pending?.worker === undefined) {
+					const reports = onDone !== undefined;
+					this.#begin(pending, {what: 'open', id, file, algorithms, urgency, reports, progress});
+				}
 				if (Atomics.exchange(progress, progressAt.waits, 0n) === 1n || ends) {
-					this.#send(worker, {what: 'advance', id, ends});
+					pending?.worker?.postMessage({what: 'advance', id, ends} satisfies ToWorker);
 				}
 			},
 			abandon: () => {
@@ -86,12 +94,21 @@ class Lane {
 				if (pending !== undefined) {
 					this.#pending.delete(id);
 					this.#holdProcess();
-					this.#send(worker, {what: 'abandon', id});
+					pending.worker?.postMessage({what: 'abandon', id} satisfies ToWorker);
 					pending.reject(new MirrorError('the digests of this file are not wanted any more'));
 				}
 			},
 		});
 		return hash;
+	}
+
+	/** `undefined`: nobody wants it any more. */
+	#begin(pending: Pending | undefined, open: ToWorker): void {
+		if (pending !== undefined) {
+			pending.worker = this.#running();
+			this.#holdProcess();
+			pending.worker.postMessage(open);
+		}
 	}
 
 	async close(): Promise<void> {
@@ -148,10 +165,6 @@ class Lane {
 			this.#worker?.unref();
 		}
 	}
-
-	#send(worker: Worker, message: ToWorker): void {
-		worker.postMessage(message);
-	}
 }
 
 /** The digests-to-be of one file. */
@@ -160,6 +173,7 @@ export class FileHash {
 	readonly #send: (upTo: number, ends: boolean) => void;
 	readonly #abandon: () => void;
 	readonly #waiting = new Set<{readonly from: number; readonly resolve: () => void}>();
+	#stepBytes: number;
 	#told = 0;
 	#done = 0;
 	#over = false;
@@ -168,10 +182,13 @@ export class FileHash {
 		readonly digests: Promise<Digests>;
 		readonly send: (upTo: number, ends: boolean) => void;
 		readonly abandon: () => void;
+		/** Told first when so much is there; as ever unless given. */
+		readonly firstStepBytes?: number;
 	}) {
 		this.#digests = options.digests;
 		this.#send = options.send;
 		this.#abandon = options.abandon;
+		this.#stepBytes = options.firstStepBytes ?? stepBytes;
 		this.#digests
 			.catch(() => undefined)
 			.finally(() => {
@@ -181,7 +198,8 @@ export class FileHash {
 
 	/** The file is written up to here. */
 	advance(bytes: number): void {
-		if (bytes - this.#told >= stepBytes) {
+		if (bytes - this.#told >= this.#stepBytes) {
+			this.#stepBytes = stepBytes;
 			this.#told = bytes;
 			this.#send(bytes, false);
 		}

@@ -74,9 +74,13 @@ test('when the thread is gone whoever waits is told, and the next file has a new
 	const file = path.join(await tempDir(t), 'file');
 	await writeFile(file, 'abc');
 	const waiting = hashing.follow(file, ['sha1']);
+	const unbegun = hashing.follow(file, ['sha1']);
+	waiting.advance(8 * 2 ** 20);
 	await hashing.close();
 	await t.throwsAsync(waiting.digests(3), {message: /has ended/});
 	t.is((await hashing.follow(file, ['sha1']).digests(3)).sha1?.length, 40);
+	// Of which nothing had been asked of it.
+	t.is((await unbegun.digests(3)).sha1?.length, 40);
 	await hashing.close();
 	await rm(file);
 });
@@ -85,7 +89,7 @@ test('the end of an old thread is not held against the jobs of the new one', asy
 	const hashing = new Hashing();
 	const file = path.join(await tempDir(t), 'file');
 	await writeFile(file, 'abc');
-	hashing.follow(file, ['sha1']);
+	hashing.follow(file, ['sha1']).advance(8 * 2 ** 20);
 	const closing = hashing.close();
 	const next = hashing.follow(file, ['sha1']).digests(3);
 	await closing;
