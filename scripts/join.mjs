@@ -4,15 +4,13 @@
 //     node scripts/join.mjs dist
 //
 // Behind what tsc has built, DIR/joined has the same modules once more: those of a start are a few lines that name what
-// is in DIR/joined/part-0.js and so on, the others are copies. DIR/main.js becomes a choice: `serve` goes there, every other command,
-// which needs a few modules only, and all workers stay with the files as they are.
+// is in DIR/joined/part-0.js and so on, the others are copies. DIR/main.js becomes a choice: `serve` goes there, every
+// other command, which needs a few modules only, and all workers stay with the files as they are.
 import {mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync} from 'node:fs';
 import {dirname, join, posix, resolve} from 'node:path';
-import {fileURLToPath} from 'node:url';
 import ts from 'typescript';
 
-const usualRoot = fileURLToPath(new URL('../dist', import.meta.url));
-const root = resolve(process.argv[2] ?? usualRoot);
+const root = resolve(process.argv[2] ?? 'dist');
 const to = join(root, 'joined');
 const main = 'main.js';
 /** Of a part, at least. */

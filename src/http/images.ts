@@ -74,10 +74,7 @@ export function imageRoutes(options: {
 		const query = queryOf(exchange);
 		const listing = await mirror.list(query, exchange.ask);
 		exchange.note({cache: listing.cache});
-		exchange.holds = () => {
-			const now = mirror.listNow(query);
-			return now?.encoded === listing.encoded && now.cache === listing.cache;
-		};
+		exchange.holds = sameList(mirror, query, listing);
 		exchange.alsoSend = byEncoding;
 		const forms = formsOf(exchange.headers['accept-encoding']?.toString(), listing.encodings);
 		const etags = forms.map(form => (form === 'identity' ? listing.etag : `${listing.etag}-${form}`));
@@ -183,6 +180,14 @@ export function imageRoutes(options: {
 		{...imgapi, path: '/jobs/:uuid', methods: {GET: open(getJob)}},
 		{...imgapi, path: '/channels', methods: {GET: listChannels}},
 	];
+}
+
+/** Keeps no list alive that the catalog has let go of: whatever is the same has the same ETag. */
+function sameList(mirror: MirrorApi, query: ImageQuery, {etag, cache}: Listing): () => boolean {
+	return () => {
+		const now = mirror.listNow(query);
+		return now?.etag === etag && now.cache === cache;
+	};
 }
 
 /** `GET /ping?error=NAME` (contract 6.1): the name with or without "Error" at its end. */

@@ -28,10 +28,10 @@ export interface Standing {
 
 /** One that is being sent. */
 export class StandingAnswer implements Queued {
-	readonly peer: Peer;
-	readonly caller: Caller;
-	readonly id: string;
 	readonly #standing: Standing;
+	readonly #peer: Peer;
+	readonly #caller: Caller;
+	readonly #id: string;
 	readonly #front: Front;
 	readonly #socket: Socket;
 	readonly #onDone: () => void;
@@ -54,41 +54,21 @@ export class StandingAnswer implements Queued {
 		this.#standing = standing;
 		this.#front = by.front;
 		this.#socket = by.socket;
-		this.peer = by.peer;
-		this.caller = by.caller;
+		this.#peer = by.peer;
+		this.#caller = by.caller;
 		this.#onDone = by.onDone;
 		this.#startedMs = by.front.host.clock.now();
-		this.id = requestId(standing.asked.headers);
+		this.#id = requestId(standing.asked.headers);
 		this.#answer = new RepeatedAnswer(by.socket, by.front.date, by.limits);
 		this.#answer.on('close', () => {
 			this.over();
 		});
 	}
 
-	get method(): string {
-		return this.#standing.asked.method;
-	}
-
-	get target(): Exchange['target'] {
-		return this.#standing.asked.target;
-	}
-
-	get route(): string {
-		return this.#standing.asked.route;
-	}
-
-	get quiet(): boolean {
-		return this.#standing.asked.quiet;
-	}
-
-	get headers(): Exchange['headers'] {
-		return this.#standing.asked.headers;
-	}
-
 	start(): void {
 		this.#front.together.join(this.#socket);
 		// Made in the tick in which it began.
-		this.#answer.again(this.#standing.answer, varyingHead(this.id, 0));
+		this.#answer.again(this.#standing.answer, varyingHead(this.#id, 0));
 	}
 
 	/** Its head is out already: the connection ends behind it without a word. */
@@ -111,10 +91,10 @@ export class StandingAnswer implements Queued {
 			return;
 		}
 		this.#over = true;
-		const {answer, notes} = this.#standing;
+		const {answer, asked, notes} = this.#standing;
 		const whole = this.#answer.writableFinished;
 		recordAnswer(this.#front.host, {
-			asked: this,
+			asked: {...asked, peer: this.#peer, caller: this.#caller, id: this.#id},
 			status: answer.status,
 			bytes: whole ? answer.body.length : 0,
 			ms: this.#front.host.clock.now() - this.#startedMs,

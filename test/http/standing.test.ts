@@ -1,6 +1,8 @@
 import type {Socket} from 'node:net';
 import {Duplex} from 'node:stream';
 import {setImmediate} from 'node:timers/promises';
+import {setFlagsFromString} from 'node:v8';
+import {runInNewContext} from 'node:vm';
 import test, {type ExecutionContext} from 'ava';
 import {StoppingError} from '../../src/errors.js';
 import {nobodyAt} from '../../src/http/callers.js';
@@ -157,9 +159,31 @@ test('another list, or the same of another age: what is listed is said', async t
 	t.is(mirror.callsOf('list'), calls + 1);
 	t.regex((await talker.ask(theList)).head, /^x-cache: stale/imu);
 	t.is(mirror.callsOf('list'), calls + 1);
-	mirror.listedNow = listedNow && {...listedNow, encodings: [], encoded: () => listedNow.encoded('gzip')};
+	mirror.listedNow = listedNow && {...listedNow, encodings: [], etag: 'another'};
 	t.notRegex((await talker.ask(theList)).head, /content-encoding/iu);
 	t.is(mirror.callsOf('list'), calls + 2);
+});
+
+test('a list that is no more is not kept for the sake of what was answered', async t => {
+	const {mirror, talker, warmUp} = await start(t);
+	const {listedNow} = mirror;
+	const only = (): WeakRef<object> => {
+		mirror.listedNow = listedNow && {...listedNow};
+		return new WeakRef(mirror.listedNow ?? {});
+	};
+	const list = only();
+	await warmUp(theList);
+	const calls = mirror.callsOf('list');
+	await talker.ask(theList);
+	t.is(mirror.callsOf('list'), calls, 'it stands');
+	mirror.listedNow = undefined;
+	setFlagsFromString('--expose-gc');
+	const collect = runInNewContext('gc') as () => void;
+	for (let round = 0; round < 100 && list.deref() !== undefined; round++) {
+		await setImmediate();
+		collect();
+	}
+	t.is(list.deref(), undefined);
 });
 
 test('what may be seen is looked at anew, and what was set as well', async t => {
