@@ -73,6 +73,8 @@ export class Upload {
 	#syncingAll: Promise<void> | undefined;
 	#syncFailure: NoSpaceError | undefined;
 	#closed = false;
+	/** Letting go of the file, and deleting it where that was asked for first. */
+	#ending: Promise<void> | undefined;
 
 	private constructor(parts: UploadParts) {
 		this.#parts = parts;
@@ -217,33 +219,32 @@ export class Upload {
 	}
 
 	/** Lets go of the file and leaves it as it is. */
-	async close(): Promise<void> {
-		if (this.#end()) {
-			await this.#letGo(false);
-		}
+	close(): Promise<void> {
+		return this.#end(false);
 	}
 
-	/** Lets go of the file and deletes it. Does nothing once it is closed or committed. */
-	async discard(): Promise<void> {
-		if (this.#end()) {
-			let isGone = false;
-			try {
-				// While nobody else can have the name.
-				await rm(this.file, {force: true});
-				isGone = true;
-			} finally {
-				await this.#letGo(isGone);
-			}
-		}
+	/** Lets go of the file and deletes it. Once it is closed or committed: only waits until that has been done. */
+	discard(): Promise<void> {
+		return this.#end(true);
 	}
 
-	/** False: that has been done. */
-	#end(): boolean {
-		const first = !this.#closed;
+	#end(isDeleted: boolean): Promise<void> {
 		this.#closed = true;
 		this.#parts.room.release(this);
 		this.#abandonHashes();
-		return first;
+		this.#ending ??= isDeleted ? this.#delete() : this.#letGo(false);
+		return this.#ending;
+	}
+
+	async #delete(): Promise<void> {
+		let isGone = false;
+		try {
+			// While nobody else can have the name.
+			await rm(this.file, {force: true});
+			isGone = true;
+		} finally {
+			await this.#letGo(isGone);
+		}
 	}
 
 	async #letGo(isGone: boolean): Promise<void> {

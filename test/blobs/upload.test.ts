@@ -1,4 +1,5 @@
 import {createHash} from 'node:crypto';
+import {existsSync} from 'node:fs';
 import {appendFile, readFile, readdir, rm, stat, truncate, writeFile} from 'node:fs/promises';
 import fc from 'fast-check';
 import test from 'ava';
@@ -59,6 +60,15 @@ test('what is not committed is gone when it is discarded, and there when it is c
 	await kept.discard();
 	t.deepEqual(await readdir(rig.layout.uploads), [kept.id]);
 	t.is(rig.store.count, 0);
+});
+
+test('whoever discards an upload that is being discarded waits until it is gone', async t => {
+	const rig = await startStore(t);
+	const upload = await sent(rig.store, makeImage({size: 1000}).bytes);
+	const first = upload.discard();
+	await upload.discard();
+	t.false(existsSync(upload.file));
+	await first;
 });
 
 test('whoever waits for digests is told when the upload is discarded', async t => {
