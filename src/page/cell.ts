@@ -44,14 +44,14 @@ export class Cell<T> implements ReadonlyCell<T> {
 
 export function useCell<T>(cell: ReadonlyCell<T>): T {
 	const [, redraw] = useState({});
+	const drawn = cell.value;
 	useEffect(() => {
-		const {value} = cell;
 		const end = cell.listen(() => redraw({}));
-		// It may have changed between the drawing and now.
-		if (!Object.is(value, cell.value)) {
+		// It may have changed between the drawing and now: that is a frame, or longer where the machine is busy.
+		if (!Object.is(drawn, cell.value)) {
 			redraw({});
 		}
 		return end;
 	}, [cell]);
-	return cell.value;
+	return drawn;
 }

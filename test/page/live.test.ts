@@ -199,3 +199,28 @@ test.serial('a login that has ended is noticed with the first refusal', async t 
 	t.is(await page.getByRole('button', {name: 'Prefetch'}).count(), 0);
 	t.deepEqual(problems, []);
 });
+
+test.serial('what changes between the drawing and the listening is drawn all the same', async t => {
+	const server = await FakeServer.start(t, {images: 10});
+	const opened = await openPage(t, server.url);
+	if (opened === undefined) {
+		return;
+	}
+	const {page, problems} = opened;
+	await page.locator('.row').first().waitFor();
+	await page.evaluate(`(async () => {
+		const [{Cell, useCell}, {html, render, useLayoutEffect}] = await Promise.all(
+			['cell.js', 'html.js'].map(name => import(new URL(name, location.href))));
+		const cell = new Cell('before');
+		const Shown = () => {
+			const value = useCell(cell);
+			useLayoutEffect(() => cell.set('after'), []);
+			return html\`<p>\${value}</p>\`;
+		};
+		const place = Object.assign(document.createElement('div'), {id: 'shown'});
+		document.body.append(place);
+		render(html\`<\${Shown} />\`, place);
+	})()`);
+	await page.locator('#shown').getByText('after').waitFor();
+	t.deepEqual(problems, []);
+});
