@@ -6,9 +6,8 @@
 import {isDeepStrictEqual} from 'node:util';
 import type {CatalogSource} from './catalog/catalog.js';
 import type {Config, SourceConfig} from './config.js';
-import type {Host} from './host.js';
 import {createFilter} from './sources/filter.js';
-import {openSource} from './sources/open-source.js';
+import {openSource, type SourceDeps} from './sources/open-source.js';
 import type {HealthySource} from './sources/source.js';
 
 export interface OpenSource {
@@ -18,10 +17,10 @@ export interface OpenSource {
 
 /** The sources that are open. One whose settings do not change stays the same object across a reload. */
 export class SourceSet {
-	readonly #deps: {readonly host: Host; readonly userAgent: string; readonly instanceId: string};
+	readonly #deps: Omit<SourceDeps, 'environment'>;
 	#open: ReadonlyMap<string, OpenSource> = new Map();
 
-	constructor(deps: {host: Host; userAgent: string; instanceId: string}) {
+	constructor(deps: Omit<SourceDeps, 'environment'>) {
 		this.#deps = deps;
 	}
 

@@ -5,6 +5,7 @@
  * here, so no other file knows more of the house than its neighbours.
  */
 import {randomUUID} from 'node:crypto';
+import {availableParallelism} from 'node:os';
 import {fileURLToPath} from 'node:url';
 import {isDeepStrictEqual} from 'node:util';
 import {watchLoop} from './blobs/busy-loop.js';
@@ -103,7 +104,9 @@ async function build(
 ): Promise<RunningMirror> {
 	const {version, host, logTail, layout, undo} = parts;
 	host.metrics.buildInfo.set({version, node: process.version}, 1);
-	const hashing = new Hashing();
+	// With more processors it is slower (`hashing.ts`); without sendfile(2), buffers to send from have the memory for it.
+	const writes = availableParallelism() <= 2 && config.http.sendfile === 'auto';
+	const hashing = new Hashing({writes});
 	undo.push(() => hashing.close());
 	await prepareLayout(layout);
 	const keep = await keepLimits(config, layout.root);
@@ -118,7 +121,7 @@ async function build(
 
 	const instanceId = randomUUID();
 	const userAgent = `imgmirror/${version}`;
-	const sources = new SourceSet({host, userAgent, instanceId});
+	const sources = new SourceSet({host, userAgent, instanceId, sharesMemory: writes});
 	undo.push(() => sources.close());
 	const planned = sources.plan(config).use();
 	const publishing: Publishing = new Publishing(config, {

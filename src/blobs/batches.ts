@@ -3,10 +3,12 @@
  *
  * While one batch is being written the next gathers, so a slow disk gets few large writes and a fast one is not kept
  * waiting; what comes in quick succession is gathered for some milliseconds. The stream is paused while enough is at
- * hand.
+ * hand. The very first chunk goes alone, and no more is taken until it has been dealt with: clients wait for the first
+ * byte, not for the megabytes that come with it, nor for the work that those make.
  */
 import type {Readable} from 'node:stream';
 import {MirrorError} from '../errors.js';
+import {sumOf} from './growing.js';
 
 const enoughBytes = 2_097_152;
 /** Less than this so soon after the last batch waits for more: each batch wakes everybody who follows the file. */
@@ -17,8 +19,10 @@ const enoughChunks = 2048;
 
 export class Batches {
 	readonly #stream: Readable;
-	#chunks: Buffer[] = [];
+	readonly #chunks: Buffer[] = [];
 	#bytes = 0;
+	/** The first chunk has been handed out. */
+	#begun = false;
 	#ended = false;
 	#failure: Error | undefined;
 	#wake: (() => void) | undefined;
@@ -35,7 +39,7 @@ export class Batches {
 		stream.on('data', (chunk: Buffer) => {
 			this.#chunks.push(chunk);
 			this.#bytes += chunk.length;
-			if (this.#bytes >= enoughBytes || this.#chunks.length >= enoughChunks) {
+			if (!this.#begun || this.#bytes >= enoughBytes || this.#chunks.length >= enoughChunks) {
 				stream.pause();
 				this.#wake?.();
 			} else if (this.#bytes >= this.#wantsBytes) {
@@ -62,6 +66,9 @@ export class Batches {
 	/** Resolves with what has come in, `undefined` after the end. What came before a failure is still handed out. */
 	async next(signal: AbortSignal): Promise<Buffer[] | undefined> {
 		signal.throwIfAborted();
+		if (this.#begun) {
+			this.#stream.resume();
+		}
 		if (this.#chunks.length === 0 && !this.#isOver) {
 			await this.#more(signal, 1);
 		}
@@ -70,11 +77,13 @@ export class Batches {
 			await this.#more(signal, fewBytes, restMs);
 		}
 		if (this.#chunks.length > 0) {
-			const chunks = this.#chunks;
-			this.#chunks = [];
-			this.#bytes = 0;
+			const chunks = this.#chunks.splice(0, this.#begun ? Infinity : 1);
+			this.#bytes -= sumOf(chunks);
 			this.#handedOutMs = performance.now();
-			this.#stream.resume();
+			if (this.#begun) {
+				this.#stream.resume();
+			}
+			this.#begun = true;
 			return chunks;
 		}
 		if (this.#failure !== undefined) {

@@ -104,17 +104,22 @@ export class BlobFiles {
 		}
 	}
 
-	/** A file without its info (put there by hand, or by a crash): as good as half-done, so it is verified like one. */
-	async takeBack(sha1: Sha1, to: string): Promise<void> {
-		await this.#changes.take(sha1, async () => {
-			if (this.#blobs.get(sha1) === undefined) {
-				await rename(this.#layout.blob(sha1), to).then(
-					() => {
-						this.#blobs.forgetBare(sha1);
-					},
-					() => undefined,
-				);
+	/**
+	 * A file without its info (put there by hand, or by a crash): as good as half-done, so it is verified like one.
+	 * False: there is none.
+	 */
+	takeBack(sha1: Sha1, to: string): Promise<boolean> {
+		return this.#changes.take(sha1, async () => {
+			if (this.#blobs.get(sha1) !== undefined) {
+				return false;
 			}
+			try {
+				await rename(this.#layout.blob(sha1), to);
+			} catch {
+				return false;
+			}
+			this.#blobs.forgetBare(sha1);
+			return true;
 		});
 	}
 

@@ -66,7 +66,7 @@ export class Download {
 		this.#events = new TransferEvents({
 			...{host: options.host, wanted: options.wanted},
 			state: () => ({
-				...{written: this.written, followers: this.followers},
+				...{written: this.#partial?.written ?? this.written, followers: this.followers},
 				...{background: this.background, source: this.supplier},
 			}),
 		});
@@ -264,6 +264,7 @@ export class Download {
 				this.#aside.cease();
 				// The digests of a large file that was found on the disk take minutes; whoever stops the mirror has seconds.
 				const digests = await unlessAborted(partial.deciding(), this.#abort.signal);
+				supply.giveBack(partial.rest());
 				const problem = wrongness(this.wanted, digests, supply.contentMd5);
 				if (problem === undefined) {
 					// Clients are owed the bytes, not the durability: the tail goes before the disk is done.
@@ -324,11 +325,10 @@ export class Download {
 			}
 			const before = partial.written;
 			try {
-				await partial.write(chunks);
+				supply.giveBack(await partial.write(chunks));
 			} finally {
 				this.#events.moved(partial.written - before);
 			}
-			supply.giveBack(chunks);
 			this.#watermark.advance(partial.written);
 			this.#errands.told(partial.written);
 			this.meter.slowed ||= this.#errands.paced;

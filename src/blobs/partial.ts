@@ -38,6 +38,8 @@ export class PartialBlob {
 	/** Of what is computed besides; `undefined`: nothing. */
 	#besides: FileHash | undefined;
 	#written: number;
+	/** What the hashing thread wrote last, and may be looking at. */
+	#beingHashed: readonly Buffer[] = [];
 	#closed = false;
 
 	private constructor(options: {
@@ -58,12 +60,17 @@ export class PartialBlob {
 		this.#besides = this.#addBesides();
 	}
 
+	/** `begun`: the file, where it is a new one. */
 	static async open(options: {
 		wanted: Wanted;
 		file: string;
+		begun?: FileHandle | undefined;
 		hashing: Hashing;
 		onClose: () => void;
 	}): Promise<PartialBlob> {
+		if (options.begun !== undefined) {
+			return new PartialBlob({...options, handle: options.begun, written: 0});
+		}
 		let handle = await openGrowing(options.file);
 		try {
 			const found = await handle.stat();
@@ -94,17 +101,35 @@ export class PartialBlob {
 		return this.#handle.fd;
 	}
 
-	/** Appends. What part of it got to the disk counts as written even where this throws NoSpaceError. */
-	async write(chunks: readonly Buffer[]): Promise<void> {
+	/**
+	 * Appends. What part of it got to the disk counts as written even where this throws NoSpaceError. Resolves with
+	 * chunks that nobody looks at any more: these, or those of an earlier call.
+	 */
+	async write(chunks: readonly Buffer[]): Promise<readonly Buffer[]> {
+		const onWritten = (bytes: number): void => {
+			this.#written += bytes;
+		};
+		let done = chunks;
 		try {
-			await writeAll(this.#handle, chunks, this.#written, bytes => {
-				this.#written += bytes;
-			});
+			if (await this.#deciding.write(this.#handle.fd, chunks, this.#written, onWritten)) {
+				done = this.#beingHashed;
+				this.#beingHashed = chunks;
+			} else {
+				await writeAll(this.#handle, chunks, this.#written, onWritten);
+			}
 		} catch (error) {
 			throw new NoSpaceError(`writing ${this.file} failed: ${describe(error)}`, {cause: error});
 		}
 		this.#deciding.advance(this.#written);
 		this.#besides?.advance(this.#written);
+		return done;
+	}
+
+	/** What is left of what `write` would have resolved with: once the digests are there, nobody looks at it. */
+	rest(): readonly Buffer[] {
+		const rest = this.#beingHashed;
+		this.#beingHashed = [];
+		return rest;
 	}
 
 	/** Reads what is written. 0: nothing there. */
@@ -176,6 +201,8 @@ export class PartialBlob {
 	}
 
 	#abandonHashes(): void {
+		// The thread may be at it even now: whoever collects what nobody refers to may have it.
+		this.#beingHashed = [];
 		this.#deciding.abandon();
 		this.#besides?.abandon();
 	}

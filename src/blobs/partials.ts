@@ -4,9 +4,10 @@
  * The store opens and closes them through here and says when one has been moved away; what is counted is what is on
  * the disk. Which are too old is the sweep's to say.
  */
-import {readdir, rm, stat} from 'node:fs/promises';
+import {readdir, rm, stat, type FileHandle} from 'node:fs/promises';
 import type {Host} from '../host.js';
 import type {Uuid} from '../image/manifest.js';
+import {openNew} from './growing.js';
 import type {Hashing} from './hashing.js';
 import type {Layout} from './layout.js';
 import {PartialBlob, type Wanted} from './partial.js';
@@ -91,15 +92,17 @@ export class Partials {
 		}
 	}
 
-	/** Takes up the file of that name, or begins it. `prepare` runs while nobody else opens or deletes it. */
-	open(wanted: Wanted, prepare: () => Promise<void>): Promise<PartialBlob> {
+	/**
+	 * Takes up the file of that name, or begins it. `takeBack` may put one there, and says whether it has; it runs while
+	 * nobody else opens or deletes it.
+	 */
+	open(wanted: Wanted, takeBack: () => Promise<boolean>): Promise<PartialBlob> {
 		const {key} = wanted;
 		return this.#turns.take(key, async () => {
 			try {
-				await prepare();
+				const file = this.#layout.partial(key);
 				const partial = await PartialBlob.open({
-					wanted,
-					file: this.#layout.partial(key),
+					...{wanted, file, begun: await this.#begin(key, file, takeBack)},
 					hashing: this.#hashing,
 					onClose: () => {
 						this.#closed(partial);
@@ -113,6 +116,21 @@ export class Partials {
 				throw error;
 			}
 		});
+	}
+
+	/** A new file, where nothing is known of one: clients wait for it, so it is begun while one is looked for elsewhere. */
+	async #begin(key: string, file: string, takeBack: () => Promise<boolean>): Promise<FileHandle | undefined> {
+		const beginning = this.#entries.has(key) ? undefined : openNew(file);
+		let isTakenBack = true;
+		try {
+			isTakenBack = await takeBack();
+		} finally {
+			if (isTakenBack) {
+				// In its place, or there before it could be begun.
+				await (await beginning)?.close();
+			}
+		}
+		return isTakenBack ? undefined : beginning;
 	}
 
 	/** Its file has been moved away. It may stay open for its readers for a while. */

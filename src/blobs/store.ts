@@ -169,9 +169,7 @@ export class DiskStore implements BlobStore {
 	async partial(wanted: Wanted): Promise<PartialBlob> {
 		const {sha1, key, size} = wanted;
 		const partial = await this.#partials.open(wanted, async () => {
-			if (sha1 !== undefined) {
-				await this.#files.takeBack(sha1, this.#layout.partial(key));
-			}
+			return sha1 !== undefined && this.#files.takeBack(sha1, this.#layout.partial(key));
 		});
 		try {
 			await this.#room.claim(partial, () => size - partial.written, 'transfer');

@@ -73,6 +73,8 @@ export interface SourceDeps {
 	/** Goes out with every request, so that a circle of mirrors is found out. */
 	readonly instanceId: string;
 	readonly environment: ProxyEnvironment;
+	/** Whether other threads write and hash what is read; false unless given. */
+	readonly sharesMemory?: boolean;
 }
 
 /** Connections beside those of file transfers: lists and manifests never wait for a file. */
@@ -99,6 +101,7 @@ export function openSource(settings: SourceSettings, deps: SourceDeps): WatchedS
 			redirects: settings.redirects,
 			userAgent: deps.userAgent,
 			instanceId: deps.instanceId,
+			sharesMemory: deps.sharesMemory ?? false,
 		},
 	});
 	const remote = new Remote(transport);

@@ -15,7 +15,8 @@ export class Relay extends Readable {
 		from: Readable,
 		options: {readonly onBytes?: (bytes: number) => void; readonly mapError?: (error: unknown) => Error} = {},
 	) {
-		super({highWaterMark: 128 * 1024});
+		// A chunk, however large: whoever wants no more now wants none of what a line could bring meanwhile.
+		super({highWaterMark: 1});
 		const mapError = options.mapError ?? (error => (error instanceof Error ? error : new Error(String(error))));
 		this.#from = from;
 		this.#onBytes = options.onBytes ?? (() => undefined);

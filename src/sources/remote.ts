@@ -189,8 +189,10 @@ export class Remote {
 			this.#refuseEncoding(answer);
 		}
 		const etag = header('etag');
+		const stream = new Relay(body, {mapError: error => this.#bodyFailure(url, error, ask)});
+		stream.once('close', this.#transport.fileBegins());
 		return {
-			stream: new Relay(body, {mapError: error => this.#bodyFailure(url, error, ask)}),
+			stream,
 			offset: part === undefined ? 0 : offset,
 			size,
 			// A weak tag promises nothing about bytes and must not go with ranges (RFC 9110 13.1.5).

@@ -46,6 +46,8 @@ export interface TransportSettings extends Timeouts {
 	readonly userAgent: string;
 	/** Ours, appended to what a request has come through. */
 	readonly instanceId: string;
+	/** Whether other threads may see what is read; false unless given. */
+	readonly sharesMemory?: boolean;
 	/** Instead of the system's: for tests. */
 	readonly lookup?: LookupFunction;
 }
@@ -76,7 +78,7 @@ export class Transport {
 	readonly #addresses: readonly Address[];
 	readonly #rules: RedirectRules;
 	readonly #dispatchers = new Map<string, Dispatcher>();
-	readonly #memory = new ReadMemory();
+	readonly #memory: ReadMemory;
 	#closed: Promise<void> | undefined;
 
 	constructor(options: {
@@ -90,6 +92,7 @@ export class Transport {
 		this.#clock = options.clock;
 		this.#addresses = options.addresses;
 		this.#settings = options.settings;
+		this.#memory = new ReadMemory({shares: options.settings.sharesMemory ?? false});
 		this.timeouts = options.settings;
 		this.#rules = new RedirectRules({
 			policy: options.settings.redirects,
@@ -143,6 +146,11 @@ export class Transport {
 		const cause = details.cause === undefined ? '' : printable(describe(details.cause));
 		const why = cause === '' || problem.includes(cause) ? problem : `${problem} (${cause})`;
 		return new SourceFailure(this.#source, `${this.#shown(new URL(url))} ${why}`, details);
+	}
+
+	/** A file is read from now on, until what is returned is called. */
+	fileBegins(): () => void {
+		return this.#memory.fileBegins();
 	}
 
 	/** What was had of a body is not needed any more: its memory may be used again. */

@@ -80,3 +80,19 @@ test('what is gathered does not wait for more than comes', async t => {
 	await t.throwsAsync(waiting, {message: 'left'});
 	batches.close();
 });
+
+test('the first chunk goes alone, all others go with what has come meanwhile', async t => {
+	const {signal} = new AbortController();
+	const stream = new Readable({read: () => undefined});
+	const batches = new Batches(stream);
+	for (const text of ['a', 'b', 'c']) {
+		stream.push(text);
+	}
+	stream.push(null);
+	await settle();
+	const texts: string[] = [];
+	for (let batch = await batches.next(signal); batch !== undefined; batch = await batches.next(signal)) {
+		texts.push(Buffer.concat(batch).toString());
+	}
+	t.deepEqual(texts, ['a', 'bc']);
+});

@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import test from 'ava';
 import {sumOf, writeAll} from '../../src/blobs/growing.js';
 
-const pieceBytes = 524_288;
+const pieceBytes = 262_144;
 
 /** A file in memory whose disk takes some of what it is given, and tells how it was asked. */
 function fakeFile(bytes: number, takes: (offered: number) => number) {

@@ -25,7 +25,7 @@ function fullAfter(store: DiskStore, bytes: number): DiskStore {
 			if (real.written + length > bytes) {
 				throw new NoSpaceError('writing failed', {cause: Object.assign(new Error('full'), {code: 'ENOSPC'})});
 			}
-			await write(chunks);
+			return write(chunks);
 		};
 		return real;
 	};

@@ -69,7 +69,7 @@ function fillUp(store: DiskStore, bytes: number): void {
 			if (partial.written + chunks.reduce((sum, chunk) => sum + chunk.length, 0) > bytes) {
 				throw new NoSpaceError('full');
 			}
-			await write(chunks);
+			return write(chunks);
 		};
 		return partial;
 	};

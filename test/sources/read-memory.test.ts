@@ -58,36 +58,86 @@ test('a block is used again when all of it has been given back, and not before',
 	t.true(blocksUsed().has(block?.buffer ?? new ArrayBuffer(0)));
 });
 
+test('other threads can see what is read while a file is, if that is wanted, up to a bound', t => {
+	const memory = new ReadMemory({shares: true});
+	const reading = new Reading(memory);
+	const isShared = (): boolean => reading.fill(1).buffer instanceof SharedArrayBuffer;
+	const shared = (reads: number): number => Array.from({length: reads}, isShared).filter(Boolean).length;
+	t.is(shared(20), 0);
+	const over = memory.fileBegins();
+	t.true(shared(20) > 10);
+	// All that is taken, and none given back.
+	t.true(shared(100) < 40);
+	over();
+	t.is(shared(20), 0);
+	const unshared = new ReadMemory();
+	unshared.fileBegins();
+	t.false(new Reading(unshared).fill(1).buffer instanceof SharedArrayBuffer);
+});
+
+test('the same few blocks do for one file after the other, whatever is read between them', t => {
+	const memory = new ReadMemory({shares: true});
+	const reading = new Reading(memory);
+	const blocks = new Set<ArrayBufferLike>();
+	for (let file = 0; file < 50; file++) {
+		const over = memory.fileBegins();
+		for (let read = 0; read < 20; read++) {
+			const chunk = reading.fill(1);
+			if (chunk.buffer instanceof SharedArrayBuffer) {
+				blocks.add(chunk.buffer);
+			}
+			// In parts, and not in their order.
+			memory.giveBack(chunk.subarray(30_000));
+			memory.giveBack(chunk.subarray(0, 30_000));
+		}
+		over();
+		// The head of the next answer, which nobody gives back.
+		reading.read(Buffer.alloc(160));
+	}
+	t.true(blocks.size > 0 && blocks.size < 4, String(blocks.size));
+});
+
 test('what is of other memory is nobody’s to take back', t => {
 	t.notThrows(() => {
 		new ReadMemory().giveBack(Buffer.alloc(10));
 	});
 });
 
-test('whatever comes and is given back in whatever order, what was not given back stays as it is', t => {
+test('whatever comes and is given back in whatever parts and order, what was not given back stays as it is', t => {
+	const step = fc.record({
+		bytes: fc.integer({min: 1, max: 300_000}),
+		which: fc.nat(1),
+		/** Where what was read is cut in two; of what is held, so much is given back, from there on. */
+		cut: fc.nat(300_000),
+		gives: fc.nat(4),
+		from: fc.nat(1000),
+		file: fc.constantFrom('begins', 'ends', undefined, undefined),
+	});
 	fc.assert(
-		fc.property(
-			fc.array(fc.tuple(fc.integer({min: 1, max: 300_000}), fc.nat(3), fc.boolean()), {maxLength: 60}),
-			steps => {
-				const memory = new ReadMemory();
-				const connections = [new Reading(memory), new Reading(memory)];
-				const kept: {readonly chunk: Buffer; readonly value: number}[] = [];
-				for (const [at, [bytes, which, givesBack]] of steps.entries()) {
-					const reading = connections[which % 2];
-					const value = at % 251;
-					reading?.read(Buffer.alloc(bytes, value));
-					const chunk = reading?.taken.at(-1);
-					if (chunk !== undefined) {
-						kept.push({chunk, value});
-					}
-					if (givesBack) {
-						const [gone] = kept.splice(which % Math.max(1, kept.length), 1);
-						memory.giveBack(gone?.chunk ?? Buffer.alloc(0));
-					}
-					t.true(kept.every(one => one.chunk[0] === one.value && one.chunk.at(-1) === one.value));
+		fc.property(fc.boolean(), fc.array(step, {maxLength: 80}), (shares, steps) => {
+			const memory = new ReadMemory({shares});
+			const connections = [new Reading(memory), new Reading(memory)];
+			const files: (() => void)[] = [];
+			const kept: {readonly chunk: Buffer; readonly value: number}[] = [];
+			for (const [at, {bytes, which, cut, gives, from, file}] of steps.entries()) {
+				if (file === 'begins') {
+					files.push(memory.fileBegins());
+				} else if (file === 'ends') {
+					files.pop()?.();
 				}
-			},
-		),
-		{numRuns: 50},
+				const reading = connections[which];
+				const value = at % 251;
+				reading?.read(Buffer.alloc(bytes, value));
+				const chunk = reading?.taken.at(-1) ?? Buffer.alloc(0);
+				for (const part of [chunk.subarray(0, cut), chunk.subarray(cut)].filter(({length}) => length > 0)) {
+					kept.push({chunk: part, value});
+				}
+				for (const gone of kept.splice(from % (kept.length + 1), gives)) {
+					memory.giveBack(gone.chunk);
+				}
+				t.true(kept.every(one => one.chunk.every(byte => byte === one.value)));
+			}
+		}),
+		{numRuns: 30},
 	);
 });
