@@ -127,7 +127,7 @@ export class MirrorFile implements OpenFile {
 			this.#info = undefined;
 			return undefined;
 		}
-		const reader = new BlobReader({handle, start, end});
+		const reader = new BlobReader({handle, start, end, content: this.#info});
 		this.#keep(reader);
 		if (this.#info.size !== this.size) {
 			throw new IntegrityError(

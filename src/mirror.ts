@@ -62,6 +62,11 @@ export interface OpenFile {
 
 export interface FileReader {
 	/**
+	 * The same object for all readers that have the same bytes at the same place, as long as they do; `undefined`: this
+	 * one has them for itself.
+	 */
+	readonly content: object | undefined;
+	/**
 	 * Fills `into` with what comes next (at least one byte) and resolves with how much; 0 after the last byte.
 	 * Throws when the rest will never come or must not be sent: the caller then cuts the connection.
 	 */

@@ -57,6 +57,11 @@ export class Follower implements Reader {
 		return this.#passThrough !== undefined;
 	}
 
+	/** Until it begins again. */
+	get content(): object | undefined {
+		return this.passing ? undefined : this.#watermark.content;
+	}
+
 	get supplier(): string | undefined {
 		return this.#passThrough?.supplier ?? this.#supplier();
 	}

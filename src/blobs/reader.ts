@@ -6,6 +6,11 @@ import {MirrorError} from '../errors.js';
 
 export interface Reader {
 	/**
+	 * The same object for all readers that have the same bytes at the same place, as long as they do; `undefined`: this
+	 * one has them for itself.
+	 */
+	readonly content: object | undefined;
+	/**
 	 * Fills `into` with what comes next (at least one byte) and resolves with how much; 0 after the last byte.
 	 * Throws when the rest will never come or must not be sent.
 	 */
@@ -30,12 +35,15 @@ export interface Stretch {
 }
 
 export class BlobReader implements Reader {
+	readonly content: object | undefined;
 	readonly #handle: FileHandle;
 	readonly #end: number;
 	#position: number;
 	#closed = false;
 
-	constructor({handle, start, end}: {handle: FileHandle; start: number; end: number}) {
+	constructor(options: {handle: FileHandle; start: number; end: number; content?: object}) {
+		const {handle, start, end, content} = options;
+		this.content = content;
 		this.#handle = handle;
 		this.#position = start;
 		this.#end = end;

@@ -23,6 +23,7 @@ export class Watermark {
 	#verified = false;
 	#failure: {readonly error: unknown} | undefined;
 	#generation = 0;
+	#content = {};
 
 	constructor(size: number) {
 		this.#size = size;
@@ -36,6 +37,11 @@ export class Watermark {
 	/** Counts how often the file was begun again: bytes of an earlier generation must not be mixed with this one's. */
 	get generation(): number {
 		return this.#generation;
+	}
+
+	/** An object for each generation. */
+	get content(): object {
+		return this.#content;
 	}
 
 	/** How many bytes may be read. */
@@ -91,6 +97,7 @@ export class Watermark {
 	/** The file begins again. Who waits goes on waiting. */
 	restart(): void {
 		this.#generation++;
+		this.#content = {};
 		this.#written = 0;
 	}
 

@@ -36,6 +36,7 @@ import {prefetchRoutes} from './prefetching.js';
 import {publishRoutes} from './publish-stream.js';
 import type {Route} from './routes.js';
 import {sessionRoutes} from './sessions.js';
+import {SharedReads} from './shared-reads.js';
 import {uploadRoutes} from './uploads.js';
 
 /** What routes look at anew for each request. */
@@ -73,7 +74,12 @@ export function allRoutes(
 ): readonly Route[] {
 	const {mirror, operate, prefetch, airgap, history, logTail, access, host, version, instanceId} = served;
 	const {settings, page, stopping, native} = served;
-	const files = {budget: new BufferBudget(), turns: new Turns(host.clock), metrics: host.metrics, native};
+	const files = {
+		reads: new SharedReads(new BufferBudget()),
+		turns: new Turns(host.clock),
+		metrics: host.metrics,
+		native,
+	};
 	const images = new ImageRequests({mirror});
 	const lines = {host, stopping};
 	return [

@@ -5,7 +5,7 @@
  * large buffers, many get small ones, and what stalled clients hold counts against what others get.
  */
 export class BufferBudget {
-	readonly #maxBytes: number;
+	readonly maxBytes: number;
 	/** Taken and not handed back. */
 	#heldBytes = 0;
 	/** Kept for later reads, by size. */
@@ -14,7 +14,7 @@ export class BufferBudget {
 	#users = 0;
 
 	constructor({maxBytes = 28 * mebibyte}: {maxBytes?: number} = {}) {
-		this.#maxBytes = maxBytes;
+		this.maxBytes = maxBytes;
 	}
 
 	/** A response begins or ends to use buffers. */
@@ -56,7 +56,7 @@ export class BufferBudget {
 
 	take(): Buffer {
 		const {size} = this;
-		const isRoom = this.#heldBytes + this.#spareBytes + size <= this.#maxBytes;
+		const isRoom = this.#heldBytes + this.#spareBytes + size <= this.maxBytes;
 		// Rather one of half the size than that what is kept goes.
 		const kept = this.#pop(size) ?? (isRoom ? undefined : this.#pop(size / 2));
 		if (kept === undefined && !isRoom) {
@@ -70,18 +70,18 @@ export class BufferBudget {
 	/** `reusable`: nobody reads into it or sends from it any more. */
 	give(buffer: Buffer, reusable: boolean): void {
 		this.#heldBytes -= buffer.length;
-		if (reusable && this.#heldBytes + this.#spareBytes + buffer.length <= this.#maxBytes) {
+		if (reusable && this.#heldBytes + this.#spareBytes + buffer.length <= this.maxBytes) {
 			this.#keep(buffer);
 		}
 	}
 
 	/** Clients that came earlier and have stalled may hold more than their share by now, so nobody gets all that is left. */
 	get #free(): number {
-		return (this.#maxBytes - this.#heldBytes) / 8;
+		return (this.maxBytes - this.#heldBytes) / 8;
 	}
 
 	get #share(): number {
-		return (this.#maxBytes * overcommitted) / Math.max(1, this.#users);
+		return (this.maxBytes * overcommitted) / Math.max(1, this.#users);
 	}
 
 	#keep(buffer: Buffer): void {

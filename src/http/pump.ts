@@ -1,24 +1,24 @@
 /**
- * A file's bytes on their way to one client, as fast as it takes them.
+ * A file's bytes on their way to one client, as fast as it takes them and others leave it turns.
  *
  * What lies in memory already is sent by the system, where there is a way to (`native-send.ts`); all else is read into
- * buffers and written by Node: the beginning with the headers, what has to come from the disk or has yet to arrive, and
+ * buffers (`shared-reads.ts`) and written by Node: the beginning with the headers, what has to come from the disk or has yet to arrive, and
  * one small piece whenever the connection is full, for Node tells when that has gone.
  */
 import {readSync} from 'node:fs';
 import {MirrorError} from '../errors.js';
 import type {FileReader, Stretch} from '../mirror.js';
-import type {BufferBudget} from './buffers.js';
 import type {Exchange} from './exchange.js';
 import type {Turns} from './turns.js';
 import {SendFailed, type NativeSend} from './native-send.js';
 import {ClientGone} from './request-body.js';
+import type {Piece, SharedReads} from './shared-reads.js';
 
 export interface PumpOptions {
 	readonly exchange: Pick<Exchange, 'write' | 'descriptor' | 'passed'>;
 	readonly reader: FileReader;
 	readonly length: number;
-	readonly budget: BufferBudget;
+	readonly reads: SharedReads;
 	readonly turns: Turns;
 	readonly native: NativeSend | undefined;
 	/** Called once, before the first byte goes: until then a failure can still be told. */
@@ -56,8 +56,8 @@ export class Pump {
 
 	/** Resolves when the connection has taken all; throws once it never will. */
 	async run(): Promise<void> {
-		const {budget, turns} = this.#options;
-		budget.enter();
+		const {reads, reader, turns} = this.#options;
+		const leave = reads.enter(reader);
 		turns.enter();
 		try {
 			while (this.#left > 0 && this.#native !== undefined) {
@@ -67,7 +67,7 @@ export class Pump {
 				await this.#copy(this.#left);
 			}
 		} finally {
-			budget.leave();
+			leave();
 			turns.leave();
 		}
 		this.#beginOnce();
@@ -186,46 +186,47 @@ export class Pump {
 		}
 	}
 
-	/** While one buffer is on its way to the client, the next is being read: where the budget has room for two. */
+	/** At least so much. While one piece is on its way to the client the next is being read: where there is room for two. */
 	async #copy(length: number): Promise<void> {
-		const {reader, budget} = this.#options;
+		const {reader, reads, turns} = this.#options;
 		const until = this.#left - length;
 		let sending: Promise<void> | undefined;
 		while (this.#left > until) {
-			if (!budget.double) {
+			if (!reads.double) {
 				await sending;
 			}
-			const buffer = budget.take();
-			let bytes: number;
+			const piece = await reads.next(reader);
 			try {
-				bytes = await reader.read(buffer.subarray(0, Math.min(this.#left - until, buffer.length)));
-				if (bytes === 0) {
+				if (piece.bytes.length === 0) {
 					throw new MirrorError(`the file ended ${this.#left} bytes early`);
 				}
 				await sending;
+				await turns.take(() => {
+					this.#beginOnce();
+					this.#left -= piece.bytes.length;
+					sending = this.#pass(piece);
+					// It is awaited above or below; were the read in between to fail, nobody would look at it any more.
+					sending.catch(() => undefined);
+					return piece.bytes.length;
+				});
 			} catch (error) {
-				budget.give(buffer, false);
+				piece.release(false);
 				throw error;
 			}
-			this.#beginOnce();
-			this.#left -= bytes;
-			sending = this.#pass(buffer, bytes);
-			// It is awaited above or below; were the read in between to fail, nobody would look at it any more.
-			sending.catch(() => undefined);
 		}
 		await sending;
 	}
 
-	async #pass(buffer: Buffer, bytes: number): Promise<void> {
-		const {exchange, budget, sent} = this.#options;
+	async #pass({bytes, release}: Piece): Promise<void> {
+		const {exchange, sent} = this.#options;
 		let taken = false;
 		try {
-			await exchange.write(buffer.subarray(0, bytes));
+			await exchange.write(bytes);
 			taken = true;
-			sent(bytes);
+			sent(bytes.length);
 		} finally {
 			// A connection that broke may still be sending from it.
-			budget.give(buffer, taken);
+			release(taken);
 		}
 	}
 }

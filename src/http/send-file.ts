@@ -7,7 +7,6 @@
 import type {OutgoingHttpHeaders} from 'node:http';
 import type {Metrics} from '../host.js';
 import type {OpenFile} from '../mirror.js';
-import type {BufferBudget} from './buffers.js';
 import {judge, rangeHolds, type Validators} from './conditions.js';
 import type {Exchange} from './exchange.js';
 import type {Turns} from './turns.js';
@@ -16,9 +15,10 @@ import type {NativeSend} from './native-send.js';
 import {Pump} from './pump.js';
 import {parseRange, type ByteRange} from './range.js';
 import {RequestError} from './request-error.js';
+import type {SharedReads} from './shared-reads.js';
 
 export interface SendFileContext {
-	readonly budget: BufferBudget;
+	readonly reads: SharedReads;
 	readonly turns: Turns;
 	readonly metrics: Metrics;
 	/** `undefined`: every file is read and written. */
@@ -71,9 +71,9 @@ async function send(exchange: Exchange, file: OpenFile, context: SendFileContext
 	exchange.note({source, cache});
 	const begin = (): void => exchange.begin(range === undefined ? 200 : 206, fileHeaders(file, range));
 	const sent = (bytes: number): void => context.metrics.bytesToClients.inc({cache}, bytes);
-	const {budget, turns} = context;
+	const {reads, turns} = context;
 	const native = exchange.isEncrypted ? undefined : context.native;
-	await new Pump({exchange, reader, length: end - start, budget, turns, native, begin, sent}).run();
+	await new Pump({exchange, reader, length: end - start, reads, turns, native, begin, sent}).run();
 	exchange.end();
 }
 

@@ -49,8 +49,11 @@ test('a file that begins again counts a generation and keeps its waiters', async
 	const watermark = new Watermark(200_000);
 	watermark.advance(50_000);
 	const waiting = watermark.past(60_000);
+	const {content} = watermark;
+	t.is(watermark.content, content);
 	watermark.restart();
 	t.is(watermark.generation, 1);
+	t.not(watermark.content, content);
 	t.is(watermark.readable, 0);
 	watermark.advance(70_000);
 	t.is(await waiting, 70_000);

@@ -238,6 +238,7 @@ class FakeFile implements OpenFile {
 		this.cache = this.#mirror.cacheOnceOpen ?? this.cache;
 		let position = start;
 		return {
+			content: undefined,
 			ready: () => Promise.resolve(),
 			stretch: () => undefined,
 			skip: () => undefined,

@@ -16,6 +16,7 @@ import {Turns} from '../../src/http/turns.js';
 import {SendFailed, loadNativeSend, type NativeSend} from '../../src/http/native-send.js';
 import {Pump} from '../../src/http/pump.js';
 import {ClientGone} from '../../src/http/request-body.js';
+import {SharedReads} from '../../src/http/shared-reads.js';
 import {ManualClock} from '../helpers/manual-clock.js';
 import {tempDir} from '../helpers/temp-dir.js';
 
@@ -54,7 +55,7 @@ async function pumpServer(t: ExecutionContext, options: ServerOptions): Promise<
 	const outcomes: unknown[] = [];
 	const waiting: ((outcome: unknown) => void)[] = [];
 	const native = system === undefined ? undefined : counted(system, options.native ?? {}, counts);
-	const budget = new BufferBudget();
+	const reads = new SharedReads(new BufferBudget());
 	const turns = new Turns(new ManualClock());
 	const answer = async (response: ServerResponse, from: number): Promise<void> => {
 		const reader = await options.reader(from);
@@ -82,7 +83,7 @@ async function pumpServer(t: ExecutionContext, options: ServerOptions): Promise<
 				...{
 					reader,
 					length,
-					budget,
+					reads,
 					turns,
 					native: 'native' in options && options.native === undefined ? undefined : native,
 				},
@@ -474,6 +475,32 @@ nativeTest('a transfer that fails cuts off its followers', async t => {
 	watermark.fail(new Error('the source is gone'));
 	await t.throwsAsync(body);
 	t.regex(String(await outcome()), /the source is gone/);
+});
+
+test('clients of one file, wherever they begin and whenever they leave, have every byte without the system’s help', async t => {
+	const {open: openFile} = await fileOf(t, random);
+	const content = {};
+	const {port, counts} = await pumpServer(t, {
+		reader: async start => new BlobReader({handle: await openFile(), start, end: random.length, content}),
+		length: random.length,
+		native: undefined,
+	});
+	const starts = [0, 0, 0, 1, 16_384, mebibyte, 2 * mebibyte - 1, 8 * mebibyte, random.length - 1, 0, 3, 5 * mebibyte];
+	const gone = new Client(t, port);
+	gone.ask(0);
+	await once(gone.socket, 'readable');
+	await Promise.all(
+		starts.map(async start => {
+			const client = new Client(t, port);
+			client.ask(start);
+			if (start === mebibyte) {
+				gone.socket.resetAndDestroy();
+			}
+			const [body] = await client.bodies(1);
+			t.true(body?.equals(random.subarray(start)), `from ${start}`);
+		}),
+	);
+	t.is(counts.natively, 0);
 });
 
 nativeTest('bytes that are sent say what is in memory, and of a closed file nothing is sent', async t => {
