@@ -120,6 +120,7 @@ export class MirrorFile implements OpenFile {
 		if (sha1 === undefined) {
 			return undefined;
 		}
+		const before = store.stat(sha1);
 		const handle = await store.open(sha1);
 		this.#info = store.stat(sha1);
 		if (handle === undefined || this.#info === undefined) {
@@ -127,7 +128,9 @@ export class MirrorFile implements OpenFile {
 			this.#info = undefined;
 			return undefined;
 		}
-		const reader = new BlobReader({handle, start, end, content: this.#info});
+		// Were it another by now, nobody could tell which of them is open.
+		const content = before === this.#info ? before : undefined;
+		const reader = new BlobReader({handle, start, end, content});
 		this.#keep(reader);
 		if (this.#info.size !== this.size) {
 			throw new IntegrityError(

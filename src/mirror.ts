@@ -71,6 +71,11 @@ export interface FileReader {
 	 * Throws when the rest will never come or must not be sent: the caller then cuts the connection.
 	 */
 	read(into: Buffer): Promise<number>;
+	/**
+	 * The same for what `stretch` has in this tick, waiting for nothing but the disk. 0: it is not to be had like this any
+	 * more, and `stretch` or `read` says why.
+	 */
+	readStretch(into: Buffer): Promise<number>;
 	/** Resolves once `stretch` has something, or `read` something to say. */
 	ready(): Promise<void>;
 	/**

@@ -106,19 +106,27 @@ export class Follower implements Reader {
 			if (this.#checkGeneration()) {
 				continue;
 			}
-			const length = Math.min(into.length, this.#end - this.#position, readable - this.#position);
-			const bytes = await this.#readFile(into, length, this.#position);
+			const bytes = await this.#readHere(into, readable);
 			if (this.#checkGeneration()) {
 				continue;
 			}
-			if (bytes === 0) {
-				throw new MirrorError(`a file on its way ends at ${this.#position}, before ${readable}`);
-			}
-			this.#position += bytes;
-			this.#sent += bytes;
+			this.skip(bytes);
 			return bytes;
 		}
 		return 0;
+	}
+
+	async readStretch(into: Buffer): Promise<number> {
+		const {readable} = this.#watermark;
+		if (this.stretch() === undefined) {
+			return 0;
+		}
+		const bytes = await this.#readHere(into, readable);
+		if (this.#generation !== this.#watermark.generation) {
+			return 0;
+		}
+		this.skip(bytes);
+		return bytes;
 	}
 
 	async ready(): Promise<void> {
@@ -149,6 +157,16 @@ export class Follower implements Reader {
 		this.#watermark.leave(this, this.#closed);
 		this.#passThrough?.close();
 		this.#onClose();
+	}
+
+	async #readHere(into: Buffer, readable: number): Promise<number> {
+		const generation = this.#generation;
+		const length = Math.min(into.length, this.#end - this.#position, readable - this.#position);
+		const bytes = await this.#readFile(into, length, this.#position);
+		if (bytes === 0 && generation === this.#watermark.generation) {
+			throw new MirrorError(`a file on its way ends at ${this.#position}, before ${readable}`);
+		}
+		return bytes;
 	}
 
 	/** Until the next byte may be read. */

@@ -15,6 +15,11 @@ export interface Reader {
 	 * Throws when the rest will never come or must not be sent.
 	 */
 	read(into: Buffer): Promise<number>;
+	/**
+	 * The same for what `stretch` has in this tick, waiting for nothing but the disk. 0: it is not to be had like this any
+	 * more, and `stretch` or `read` says why.
+	 */
+	readStretch(into: Buffer): Promise<number>;
 	/** Resolves once `stretch` has something, or `read` something to say. */
 	ready(): Promise<void>;
 	/**
@@ -41,7 +46,7 @@ export class BlobReader implements Reader {
 	#position: number;
 	#closed = false;
 
-	constructor(options: {handle: FileHandle; start: number; end: number; content?: object}) {
+	constructor(options: {handle: FileHandle; start: number; end: number; content?: object | undefined}) {
 		const {handle, start, end, content} = options;
 		this.content = content;
 		this.#handle = handle;
@@ -74,6 +79,10 @@ export class BlobReader implements Reader {
 		}
 		this.#position += bytesRead;
 		return bytesRead;
+	}
+
+	readStretch(into: Buffer): Promise<number> {
+		return this.read(into);
 	}
 
 	close(): void {

@@ -26,6 +26,7 @@ interface Shared {
 	/** What it is meant to have, and once it has been read: what it has. */
 	length: number;
 	isRead: boolean;
+	hasFailed: boolean;
 	users: number;
 	isReusable: boolean;
 }
@@ -88,7 +89,7 @@ export class SharedReads {
 				return this.#readAlone(reader);
 			}
 			if (found === undefined) {
-				return this.#readFirst(reader, content, stretch.position);
+				return (await this.#readFirst(reader, content, stretch.position)) ?? this.#readAlone(reader);
 			}
 			if (found.isRead) {
 				const from = stretch.position - found.start;
@@ -98,6 +99,10 @@ export class SharedReads {
 				return {bytes, release: reusable => this.#release(found, reusable)};
 			}
 			await found.reading;
+			if (found.hasFailed) {
+				// Not one after another: the disk may take its time for each.
+				return this.#readAlone(reader);
+			}
 		}
 	}
 
@@ -112,43 +117,39 @@ export class SharedReads {
 		}
 	}
 
-	/** Whoever comes to the same place meanwhile waits for it. */
-	async #readFirst(reader: FileReader, of: Content, start: number): Promise<Piece> {
+	/** Whoever comes to the same place meanwhile waits for it. `undefined`: it was not to be had like that. */
+	async #readFirst(reader: FileReader, of: Content, start: number): Promise<Piece | undefined> {
 		const {content} = reader;
-		const buffer = this.#take();
+		const buffer = this.#budget.take();
 		let done = (): void => undefined;
 		const reading = new Promise<void>(resolve => {
 			done = resolve;
 		});
 		const length = buffer.length - (start % buffer.length);
-		const piece: Shared = {of, start, buffer, reading, length, isRead: false, users: 1, isReusable: true};
+		const states = {isRead: false, hasFailed: false, isReusable: true};
+		const piece: Shared = {...{of, start, buffer, reading, length, users: 1}, ...states};
 		of.pieces.set(start, piece);
 		try {
-			piece.length = await reader.read(buffer.subarray(0, length));
+			piece.length = await reader.readStretch(buffer.subarray(0, length));
 			piece.isRead = true;
 			if (piece.length === 0 || reader.content !== content) {
 				// The file began again meanwhile, or is not kept: this is nobody else's.
 				this.#forget(piece);
 			}
+			if (piece.length === 0) {
+				this.#release(piece, true);
+				return undefined;
+			}
 			const bytes = buffer.subarray(0, piece.length);
 			return {bytes, release: reusable => this.#release(piece, reusable)};
 		} catch (error) {
+			piece.hasFailed = true;
 			this.#forget(piece);
 			this.#release(piece, false);
 			throw error;
 		} finally {
 			done();
 		}
-	}
-
-	#take(): Buffer {
-		for (const oldest of this.#idle) {
-			if (this.#idleBytes < this.#budget.maxBytes * idleShare) {
-				break;
-			}
-			this.#drop(oldest);
-		}
-		return this.#budget.take();
 	}
 
 	#use(piece: Shared): void {
@@ -167,8 +168,18 @@ export class SharedReads {
 		if (piece.of.clients > 1 && piece.of.pieces.get(piece.start) === piece) {
 			this.#idle.add(piece);
 			this.#idleBytes += piece.buffer.length;
+			this.#trim();
 		} else {
 			this.#drop(piece);
+		}
+	}
+
+	#trim(): void {
+		for (const oldest of this.#idle) {
+			if (this.#idleBytes <= this.#budget.maxBytes * idleShare) {
+				return;
+			}
+			this.#drop(oldest);
 		}
 	}
 

@@ -242,6 +242,7 @@ class FakeFile implements OpenFile {
 			ready: () => Promise.resolve(),
 			stretch: () => undefined,
 			skip: () => undefined,
+			readStretch: () => Promise.resolve(0),
 			read: async into => {
 				await this.#whileOpen(this.#mirror.called('read', ask, position));
 				const length = Math.min(into.length, end - position, this.#mirror.readSize);

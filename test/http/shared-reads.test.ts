@@ -87,6 +87,10 @@ class FakeReader implements FileReader {
 		this.position += bytes;
 	}
 
+	readStretch(into: Buffer): Promise<number> {
+		return this.read(into);
+	}
+
 	async read(into: Buffer): Promise<number> {
 		const bytes = await this.#file.read(into, this.position, Math.min(this.#end, this.readable()));
 		this.position += bytes;
@@ -187,7 +191,7 @@ test('a read that fails is the trouble of who read: others read for themselves',
 	for (const other of others) {
 		sameBytes(t, other.status === 'fulfilled' ? other.value : undefined, file.bytes);
 	}
-	t.is(file.reads, 2);
+	t.is(file.reads, 3, 'both at once');
 	for (const end of leave) {
 		end();
 	}
@@ -259,6 +263,62 @@ test('a client that stalls keeps its piece, which others may still be sent', asy
 	t.is(file.reads, 30);
 	held.release(true);
 	found.release(true);
+	for (const end of leave) {
+		end();
+	}
+	isIdle(t, budget);
+});
+
+test('what nobody looks at any more is kept up to a part of the budget, however much it was', async t => {
+	const {budget, reads} = startReads(14 * mebibyte);
+	const file = new FakeFile(20 * mebibyte);
+	const readers = [0, 2, 4, 6, 8, 10].map(start => new FakeReader(file, {start: start * mebibyte}));
+	const leave = readers.map(reader => reads.enter(reader));
+	const pieces = await Promise.all(readers.map(reader => reads.next(reader)));
+	t.true(budget.heldBytes > 4 * mebibyte);
+	for (const piece of pieces) {
+		piece.release(true);
+	}
+	t.true(budget.heldBytes <= 2 * mebibyte, `${budget.heldBytes}`);
+	for (const end of leave) {
+		end();
+	}
+	isIdle(t, budget);
+});
+
+test('a file that begins again while it is read keeps nobody waiting for who reads it', async t => {
+	const {budget, reads} = startReads();
+	const file = new FakeFile(3 * mebibyte);
+	const [first, waiting] = [new FakeReader(file), new FakeReader(file)] as const;
+	const leave = [first, waiting].map(reader => reads.enter(reader));
+	const gates = {again: (): void => undefined, came: (): void => undefined};
+	const begunAgain = new Promise<void>(resolve => {
+		gates.again = resolve;
+	});
+	const come = new Promise<void>(resolve => {
+		gates.came = resolve;
+	});
+	first.readStretch = async () => {
+		await begunAgain;
+		file.content = {};
+		return 0;
+	};
+	first.read = async into => {
+		await come;
+		const bytes = await file.read(into, 0, mebibyte);
+		first.skip(bytes);
+		return bytes;
+	};
+	const [leading, following] = [reads.next(first), reads.next(waiting)];
+	gates.again();
+	const followed = await following;
+	sameBytes(t, followed.bytes, file.bytes.subarray(0, mebibyte));
+	gates.came();
+	const led = await leading;
+	sameBytes(t, led.bytes, file.bytes.subarray(0, mebibyte));
+	for (const piece of [led, followed]) {
+		piece.release(true);
+	}
 	for (const end of leave) {
 		end();
 	}
