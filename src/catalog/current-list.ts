@@ -113,7 +113,12 @@ export class CurrentList {
 		}
 		const {version, cache} = this.snapshot();
 		const kept = this.#listings.kept(version, query);
-		return kept && {...kept, cache};
+		if (kept === undefined) {
+			return undefined;
+		}
+		// One by one: this is asked for with every request, and a spread object would be of another kind each time.
+		const {chunks, parts, length, etag, encodings, encoded} = kept;
+		return {chunks, parts, length, etag, encodings, encoded, cache};
 	}
 
 	/** There is nothing to say yet. */

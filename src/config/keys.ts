@@ -87,7 +87,7 @@ const http = section({
 		'sendfile',
 		choice(['auto', 'off']),
 		'auto',
-		'"auto": files go out by sendfile(2) where the system has it (Linux, without TLS); "off": through Node.js.',
+		'"auto": files and answers that come again go out by sendfile(2) and send(2) where they are to be had (Linux, without TLS); "off": through Node.js.',
 		['zeroCopy', 'sendFile'],
 	),
 	sessionFor: field(

@@ -53,7 +53,9 @@ export function recordAnswer(host: Host, record: AnswerRecord): void {
 	const status = record.status ?? clientClosed;
 	metrics.requests.inc({route, method, status: String(status)});
 	metrics.requestSeconds.observe({route}, ms / 1000);
-	metrics.bytesFromClients.inc(record.received ?? 0);
+	if (record.received !== undefined) {
+		metrics.bytesFromClients.inc(record.received);
+	}
 	if (fileRoutes.has(route) && method === 'GET' && (status === 200 || status === 206) && notes.cache !== undefined) {
 		metrics.fileRequests.inc({cache: notes.cache});
 	}

@@ -46,6 +46,11 @@ export function varyingHead(id: string, tookMs: number): readonly OutgoingHttpHe
 	return ['x-request-id', id, 'x-response-time', tookMs];
 }
 
+/** The same as lines, of an id that may stand in a header. */
+export function varyingLines(id: string, tookMs: number): string {
+	return `x-request-id: ${id}\r\nx-response-time: ${tookMs}\r\n`;
+}
+
 /** What would be the same in another answer like it, in the same form, as Node takes it. */
 function headOf(
 	own: OutgoingHttpHeaders,

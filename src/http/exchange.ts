@@ -26,8 +26,6 @@ import {RequestError} from './request-error.js';
 import {answerTo, errorBody, json, type ErrorAnswer} from './respond.js';
 import {isOfDatasets, type Target} from './target.js';
 
-export type {Front} from './front.js';
-
 const maxQueryKeys = 1000;
 const shortBytes = 8192;
 const mediumBytes = 1024 * 1024;
@@ -54,6 +52,8 @@ export class Exchange {
 	readonly notes: Notes = {};
 	/** Whether another request like this would be answered the same; left out: nobody can tell. */
 	holds: (() => boolean) | undefined;
+	/** Where that is so, and its body goes out in parts: which these would be now. */
+	partsNow: (() => readonly Buffer[] | undefined) | undefined;
 
 	readonly #front: Front;
 	readonly #request: AnyRequest;

@@ -3,11 +3,14 @@
  */
 import type {Host} from '../host.js';
 import type {HttpDate} from './http-date.js';
+import type {NativeSend} from './native-send.js';
 import type {Together} from './together.js';
 
 export interface Front {
 	readonly host: Host;
 	readonly date: HttpDate;
+	/** `undefined`: all is written by Node. */
+	readonly native: NativeSend | undefined;
 	/** Short answers that go out in one round. */
 	readonly together: Together;
 	/** For the `Server` header. */

@@ -94,6 +94,7 @@ export function imageRoutes(options: {
 		if (chunks === undefined) {
 			await exchange.chunks(200, listing.parts(), {...all, 'Content-Length': listing.length});
 		} else {
+			exchange.partsNow = form === 'identity' ? partsOf(mirror, query) : undefined;
 			await exchange.whole(200, chunks, all);
 		}
 	}
@@ -188,6 +189,11 @@ function sameList(mirror: MirrorApi, query: ImageQuery, {etag, cache}: Listing):
 		const now = mirror.listNow(query);
 		return now?.etag === etag && now.cache === cache;
 	};
+}
+
+/** Keeps no list alive either: a function made beside one that has the list would. */
+function partsOf(mirror: MirrorApi, query: ImageQuery): () => readonly Buffer[] | undefined {
+	return () => mirror.listNow(query)?.chunks();
 }
 
 /** `GET /ping?error=NAME` (contract 6.1): the name with or without "Error" at its end. */

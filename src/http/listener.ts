@@ -11,7 +11,7 @@ import type {Socket} from 'node:net';
 import {createSecureContext, type SecureContextOptions} from 'node:tls';
 import {describe, UsageError} from '../errors.js';
 import {Connection} from './connection.js';
-import type {Front} from './exchange.js';
+import type {Front} from './front.js';
 import {answerAndEnd, answerMalformed} from './malformed.js';
 import {RequestError} from './request-error.js';
 import {clearSocketPath, codeOf} from './unix-socket.js';

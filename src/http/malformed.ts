@@ -8,7 +8,7 @@ import {STATUS_CODES} from 'node:http';
 import type {Duplex} from 'node:stream';
 import type {Socket} from 'node:net';
 import type {Connection} from './connection.js';
-import type {Front} from './exchange.js';
+import type {Front} from './front.js';
 import {RequestError, type RequestErrorCode} from './request-error.js';
 import {answerTo, errorBody} from './respond.js';
 

@@ -9,6 +9,13 @@ import {describe, MirrorError} from '../errors.js';
 export interface NativeSend {
 	/** How many bytes the socket took, at least one; 0: it is full. Throws SendFailed. */
 	send(socketFd: number, file: {readonly fd: number; readonly position: number; readonly length: number}): number;
+	/**
+	 * How many bytes the socket took. Fewer: it is full, or something is wrong, which who goes on by Node will be told.
+	 * `more`: there is more to come at once, so no packet needs to go before that.
+	 */
+	write(socketFd: number, bytes: Buffer, more: boolean): number;
+	/** The same for text, a byte to a character. */
+	writeText(socketFd: number, text: string, more: boolean): number;
 	/** Whether reading that byte would not wait for the disk; `undefined`: the file system does not tell. */
 	isCached(fd: number, position: number): boolean | undefined;
 }
@@ -30,6 +37,11 @@ export type NativeSends =
 const errors = {eagain: 11, eintr: 4, epipe: 32, econnreset: 104, enotconn: 107, etimedout: 110, ebadf: 9} as const;
 const gone: ReadonlySet<number> = new Set([errors.epipe, errors.econnreset, errors.enotconn, errors.etimedout]);
 const nowait = 8;
+/** A longer one is taken in part. */
+const mostText = 65_536;
+/** Of send(2). */
+const flags = {dontwait: 0x40, nosignal: 0x4000, more: 0x8000} as const;
+const sendFlags = flags.dontwait | flags.nosignal;
 
 /** What is used of koffi. Written down here, so that this compiles where the package is not there. */
 interface Koffi {
@@ -62,19 +74,26 @@ export async function loadNativeSend(
 
 function bind(koffi: Koffi): NativeSend {
 	const system = koffi.load(null);
-	const sendfile = system.func('int64_t sendfile64(int to, int from, void *offset, size_t count)') as (
+	const sendfile = system.func('intptr_t sendfile64(int to, int from, void *offset, size_t count)') as (
 		to: number,
 		from: number,
 		offset: BigInt64Array,
 		count: number,
 	) => number;
-	const preadv = system.func('int64_t preadv64v2(int fd, void *vectors, int count, int64_t offset, int flags)') as (
+	const preadv = system.func('intptr_t preadv64v2(int fd, void *vectors, int count, int64_t offset, int flags)') as (
 		fd: number,
 		vectors: BigUint64Array,
 		count: number,
 		offset: number,
 		flags: number,
 	) => number;
+	const sendBytes = system.func('intptr_t send(int to, const void *bytes, size_t count, int flags)') as (
+		to: number,
+		bytes: Buffer,
+		count: number,
+		flags: number,
+	) => number;
+	const textBytes = Buffer.allocUnsafeSlow(mostText);
 	const offset = new BigInt64Array(1);
 	const scratch = Buffer.allocUnsafeSlow(8);
 	const oneByte = new BigUint64Array([koffi.address(scratch), 1n]);
@@ -97,6 +116,14 @@ function bind(koffi: Koffi): NativeSend {
 					throw new SendFailed(`error ${errno}`, gone.has(errno));
 				}
 			}
+		},
+		write(socketFd, bytes, more) {
+			return Math.max(0, sendBytes(socketFd, bytes, bytes.length, more ? sendFlags | flags.more : sendFlags));
+		},
+		writeText(socketFd, text, more) {
+			const length = textBytes.write(text, 'latin1');
+			const isMore = more || length < text.length;
+			return Math.max(0, sendBytes(socketFd, textBytes, length, isMore ? sendFlags | flags.more : sendFlags));
 		},
 		isCached(fd, position) {
 			// Kept alive by being looked at here: the system writes to it.

@@ -7,7 +7,9 @@
 import {STATUS_CODES, type OutgoingHttpHeader} from 'node:http';
 import type {Socket} from 'node:net';
 import {MirrorError} from '../errors.js';
+import {freeDescriptor} from './descriptor.js';
 import type {HttpDate} from './http-date.js';
+import type {NativeSend} from './native-send.js';
 
 /** What a connection's listener sees to otherwise. */
 export interface AnswerLimits {
@@ -21,9 +23,12 @@ export interface WholeAnswer {
 	readonly status: number;
 	/** The first line and headers. */
 	readonly head: string;
-	/** Text: a byte to a character. */
-	readonly body: string | Buffer;
+	/** `undefined`: it went out in parts, which are not kept. */
+	readonly body: Body | undefined;
 }
+
+/** Text: a byte to a character. */
+export type Body = string | readonly Buffer[];
 
 type Done = (error?: Error | null) => void;
 
@@ -43,10 +48,11 @@ export class RepeatedAnswer {
 	#status = 0;
 	/** Of the head, what would be the same each time. */
 	#fixed = '';
-	#body: string | Buffer | undefined;
+	#body: Body | undefined;
 	#headersSent = false;
 	#closes = false;
 	#isLong = false;
+	#isMinded = false;
 	#onClose: () => void = () => undefined;
 
 	constructor(connection: Socket, date: HttpDate, limits: AnswerLimits) {
@@ -64,9 +70,9 @@ export class RepeatedAnswer {
 		this.#onClose = listener;
 	}
 
-	/** What has been answered, if it was handed over as a whole and more like it may follow. */
+	/** What has been answered, if more like it may follow. */
 	get whole(): WholeAnswer | undefined {
-		return this.#body === undefined || this.#closes || !this.writableFinished
+		return this.#closes || !this.writableFinished
 			? undefined
 			: {status: this.#status, head: this.#fixed, body: this.#body};
 	}
@@ -75,25 +81,71 @@ export class RepeatedAnswer {
 	writeHead(status: number, headers: readonly OutgoingHttpHeader[], varying: readonly OutgoingHttpHeader[] = []): void {
 		this.#status = status;
 		this.#fixed = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\n${this.#lines(headers)}`;
-		this.#finishHead(varying);
+		this.#finishHead(this.#lines(varying));
+		this.#mindTaking();
 	}
 
-	/** The same as before, but for what is another each time. */
-	again({head, body}: WholeAnswer, varying: readonly OutgoingHttpHeader[]): void {
+	/** The same as before; `lines` are what is another each time, as they go out. Past Node where that can be. */
+	again(head: string, body: Body, lines: string, native: NativeSend | undefined): void {
 		this.#fixed = head;
-		this.#isLong = body.length > quickBytes;
-		this.#finishHead(varying);
-		this.end(body);
+		this.#isLong = bytesOf(body) > quickBytes;
+		this.#finishHead(lines);
+		const descriptor = native === undefined ? undefined : freeDescriptor(this.#connection);
+		const text = typeof body === 'string' ? this.#takeHead() + body : this.#takeHead();
+		const parts = typeof body === 'string' ? [] : body;
+		if (native === undefined || descriptor === undefined) {
+			this.#send(text, parts);
+		} else {
+			this.#pass(text, parts, (what, more) =>
+				typeof what === 'string' ? native.writeText(descriptor, what, more) : native.write(descriptor, what, more),
+			);
+		}
 	}
 
-	#finishHead(varying: readonly OutgoingHttpHeader[]): void {
-		const lines = this.#lines(varying);
-		const {keepAliveMs, idleMs} = this.#limits;
+	/** What the system takes at once. The rest is Node's to send, as it is to find out what is wrong. */
+	#pass(text: string, parts: readonly Buffer[], send: (what: string | Buffer, more: boolean) => number): void {
+		const taken = send(text, parts.length > 0);
+		if (taken < text.length) {
+			this.#send(text.slice(taken), parts);
+			return;
+		}
+		for (const [at, part] of parts.entries()) {
+			const bytes = send(part, at + 1 < parts.length);
+			if (bytes < part.length) {
+				this.#send('', [part.subarray(bytes), ...parts.slice(at + 1)]);
+				return;
+			}
+		}
+		this.#done(undefined);
+	}
+
+	#send(text: string, parts: readonly Buffer[], encoding: 'latin1' = 'latin1'): void {
+		const done: Done = error => {
+			this.#done(error);
+		};
+		this.#mindTaking();
+		this.#connection.cork();
+		if (text !== '' || parts.length === 0) {
+			this.#connection.write(text, encoding, parts.length === 0 ? done : undefined);
+		}
+		for (const [at, part] of parts.entries()) {
+			this.#connection.write(part, at + 1 === parts.length ? done : undefined);
+		}
+		this.#connection.uncork();
+	}
+
+	#finishHead(lines: string): void {
+		const {keepAliveMs} = this.#limits;
 		const stays = keepAliveMs > 0 ? `Keep-Alive: timeout=${Math.floor(keepAliveMs / 1000)}\r\n` : '';
 		const kept = this.#closes ? '' : `Connection: keep-alive\r\n${stays}`;
 		this.#head = `${this.#fixed}${lines}Date: ${this.#date.now}\r\n${kept}\r\n`;
+	}
+
+	/** A client that takes nothing of a long answer has another time to do so than one that asks nothing. */
+	#mindTaking(): void {
 		if (this.#isLong) {
-			this.#connection.setTimeout(idleMs);
+			this.#isMinded = true;
+			this.#connection.setTimeout(this.#limits.idleMs);
 		}
 	}
 
@@ -131,20 +183,11 @@ export class RepeatedAnswer {
 	}
 
 	end(last?: string | Buffer, encoding: 'latin1' = 'latin1'): void {
-		const done: Done = error => {
-			this.#done(error);
-		};
-		const isText = last === undefined || typeof last === 'string';
-		// What has gone before it in parts is not kept.
-		this.#body = this.#head === undefined ? undefined : (last ?? '');
-		if (isText) {
-			this.#connection.write(this.#takeHead() + (last ?? ''), encoding, done);
-		} else {
-			this.#connection.cork();
-			this.flushHeaders();
-			this.#connection.write(last, done);
-			this.#connection.uncork();
-		}
+		const isWhole = this.#head !== undefined;
+		const body = last === undefined || typeof last === 'string' ? (last ?? '') : [last];
+		this.#body = isWhole ? body : undefined;
+		const head = this.#takeHead();
+		this.#send(typeof body === 'string' ? head + body : head, typeof body === 'string' ? [] : body, encoding);
 	}
 
 	#takeHead(): string {
@@ -159,7 +202,7 @@ export class RepeatedAnswer {
 			return;
 		}
 		this.writableFinished = true;
-		if (this.#isLong) {
+		if (this.#isMinded) {
 			this.#connection.setTimeout(this.#limits.keepAliveMs);
 		}
 		if (this.#closes) {
@@ -167,4 +210,8 @@ export class RepeatedAnswer {
 		}
 		this.#onClose();
 	}
+}
+
+export function bytesOf(body: Body): number {
+	return typeof body === 'string' ? body.length : body.reduce((sum, {length}) => sum + length, 0);
 }

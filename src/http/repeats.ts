@@ -8,7 +8,7 @@
 import type {IncomingHttpHeaders, IncomingMessage, ServerResponse} from 'node:http';
 import type {Socket} from 'node:net';
 import type {Answerer} from './known-paths.js';
-import type {RepeatedAnswer} from './repeated-answer.js';
+import {bytesOf as lengthOf, type RepeatedAnswer} from './repeated-answer.js';
 import type {Standing} from './standing.js';
 import type {Target} from './target.js';
 
@@ -102,7 +102,7 @@ export class Repeats {
 }
 
 function bytesOf(standing: Standing | undefined): number {
-	return standing === undefined ? 0 : standing.answer.head.length + standing.answer.body.length;
+	return standing === undefined ? 0 : standing.answer.head.length + lengthOf(standing.answer.body ?? '');
 }
 
 /** The text of one whole head and nothing else; `undefined`: these bytes are anything else. */

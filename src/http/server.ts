@@ -12,7 +12,8 @@ import {MirrorError, NotFoundError, StoppingError} from '../errors.js';
 import type {Host} from '../host.js';
 import {allRoutes, type RouteSettings, type Served} from './all-routes.js';
 import type {Connection} from './connection.js';
-import {Exchange, type Front} from './exchange.js';
+import {Exchange} from './exchange.js';
+import type {Front} from './front.js';
 import {HttpDate} from './http-date.js';
 import {KnownPaths} from './known-paths.js';
 import {Listener, type HttpLimits, type ListenOptions} from './listener.js';
@@ -22,7 +23,7 @@ import {RepeatedAnswer} from './repeated-answer.js';
 import {RepeatReader, RepeatedRequest, Repeats, type Repeat} from './repeats.js';
 import {RequestError} from './request-error.js';
 import {serveRoutes} from './routes.js';
-import {StandingAnswer, standingOf, stands} from './standing.js';
+import {bodyNow, StandingAnswer, standingOf} from './standing.js';
 import {parseTarget} from './target.js';
 import {Together} from './together.js';
 
@@ -95,7 +96,7 @@ class HttpServer implements HttpFront {
 		// Every stream that is open waits for it.
 		setMaxListeners(0, this.#goingDown.signal);
 		this.#front = {
-			...{host, date: new HttpDate(host.clock), together: new Together()},
+			...{host, date: new HttpDate(host.clock), together: new Together(), native},
 			product: `imgmirror/${version}`,
 			...{hostName: hostname(), instanceId: options.instanceId},
 			uploadIdleMs: () => this.#settings.limits.uploadIdleTimeoutMs,
@@ -258,12 +259,13 @@ class HttpServer implements HttpFront {
 		const {socket, peer} = connection;
 		if (standing !== undefined) {
 			const caller = this.#access.stranger({headers: repeat.headers, peer});
-			if (stands(standing, caller)) {
+			const body = bodyNow(standing, caller);
+			if (body !== undefined) {
 				const onDone = (): void => {
 					connection.done(answer);
 					over();
 				};
-				const answer = new StandingAnswer(standing, {front: this.#front, socket, peer, caller, limits, onDone});
+				const answer = new StandingAnswer(standing, body, {front: this.#front, socket, peer, caller, limits, onDone});
 				connection.add(answer, () => {
 					answer.start();
 				});

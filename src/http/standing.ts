@@ -8,13 +8,14 @@
 import type {Socket} from 'node:net';
 import type {Caller} from '../access/caller.js';
 import {recordAnswer, type Notes} from './access-log.js';
-import {varyingHead} from './answer-head.js';
+import {varyingLines} from './answer-head.js';
 import {isFromOtherSite, type Peer} from './callers.js';
 import type {Queued} from './connection.js';
 import type {Exchange} from './exchange.js';
 import type {Front} from './front.js';
 import {requestId} from './header-text.js';
-import {RepeatedAnswer, type AnswerLimits, type WholeAnswer} from './repeated-answer.js';
+import {bytesOf, RepeatedAnswer, type AnswerLimits, type Body, type WholeAnswer} from './repeated-answer.js';
+import type {Ready} from './together.js';
 
 export interface Standing {
 	readonly answer: WholeAnswer;
@@ -24,10 +25,12 @@ export interface Standing {
 	readonly notes: Notes;
 	/** The handler would say the same now. */
 	readonly holds: () => boolean;
+	/** The body, where the answer does not keep it. */
+	readonly partsNow: (() => readonly Buffer[] | undefined) | undefined;
 }
 
 /** One that is being sent. */
-export class StandingAnswer implements Queued {
+export class StandingAnswer implements Queued, Ready {
 	readonly #standing: Standing;
 	readonly #peer: Peer;
 	readonly #caller: Caller;
@@ -37,11 +40,14 @@ export class StandingAnswer implements Queued {
 	readonly #onDone: () => void;
 	readonly #startedMs: number;
 	readonly #answer: RepeatedAnswer;
+	readonly #body: Body;
 	#cutBecause: string | undefined;
 	#over = false;
 
+	/** `body`: as `bodyNow` has it. */
 	constructor(
 		standing: Standing,
+		body: Body,
 		by: {
 			readonly front: Front;
 			readonly socket: Socket;
@@ -52,6 +58,7 @@ export class StandingAnswer implements Queued {
 		},
 	) {
 		this.#standing = standing;
+		this.#body = body;
 		this.#front = by.front;
 		this.#socket = by.socket;
 		this.#peer = by.peer;
@@ -66,9 +73,18 @@ export class StandingAnswer implements Queued {
 	}
 
 	start(): void {
-		this.#front.together.join(this.#socket);
-		// Made in the tick in which it began.
-		this.#answer.again(this.#standing.answer, varyingHead(this.#id, 0));
+		const {native, together} = this.#front;
+		if (native === undefined) {
+			together.join(this.#socket);
+			this.send();
+		} else {
+			together.atEnd(this);
+		}
+	}
+
+	/** In the round in which it began. */
+	send(): void {
+		this.#answer.again(this.#standing.answer.head, this.#body, varyingLines(this.#id, 0), this.#front.native);
 	}
 
 	/** Its head is out already: the connection ends behind it without a word. */
@@ -92,11 +108,13 @@ export class StandingAnswer implements Queued {
 		}
 		this.#over = true;
 		const {answer, asked, notes} = this.#standing;
+		const {method, target, route, quiet, headers} = asked;
 		const whole = this.#answer.writableFinished;
 		recordAnswer(this.#front.host, {
-			asked: {...asked, peer: this.#peer, caller: this.#caller, id: this.#id},
+			// One by one: a spread object would be of another kind each time, for everybody who looks at it.
+			asked: {method, target, route, quiet, headers, peer: this.#peer, caller: this.#caller, id: this.#id},
 			status: answer.status,
-			bytes: whole ? answer.body.length : 0,
+			bytes: whole ? bytesOf(this.#body) : 0,
 			ms: this.#front.host.clock.now() - this.#startedMs,
 			notes,
 			received: undefined,
@@ -110,23 +128,27 @@ export class StandingAnswer implements Queued {
 
 /** What may stand of an exchange that is over. */
 export function standingOf(exchange: Exchange, response: RepeatedAnswer): Standing | undefined {
-	const {holds, caller, notes, method, target, route, quiet, headers} = exchange;
+	const {holds, partsNow, caller, notes, method, target, route, quiet, headers} = exchange;
 	const answer = response.whole;
 	// What pages of other sites may is not for their reader's network to say.
 	return holds === undefined ||
 		answer === undefined ||
+		(answer.body === undefined && partsNow === undefined) ||
 		answer.status >= 400 ||
 		caller.credential !== 'none' ||
 		isFromOtherSite(exchange)
 		? undefined
-		: {answer, rights: caller.rights, asked: {method, target, route, quiet, headers}, notes, holds};
+		: {answer, rights: caller.rights, asked: {method, target, route, quiet, headers}, notes, holds, partsNow};
 }
 
-/** Whether what is said in it still is what there is to say. What cannot be found out is for an exchange to answer. */
-export function stands({rights, holds}: Standing, caller: Caller): boolean {
+/**
+ * Its body, if what is said in it still is what there is to say; otherwise, and where that cannot be found out, it is for
+ * an exchange to answer.
+ */
+export function bodyNow({answer, rights, holds, partsNow}: Standing, caller: Caller): Body | undefined {
 	try {
-		return caller.rights === rights && holds();
+		return caller.rights === rights && holds() ? (answer.body ?? partsNow?.()) : undefined;
 	} catch {
-		return false;
+		return undefined;
 	}
 }

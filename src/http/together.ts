@@ -6,13 +6,24 @@
  */
 import type {Socket} from 'node:net';
 
+/** Something that goes out at the end of the round. */
+export interface Ready {
+	/** Throws nothing. */
+	send(): void;
+}
+
 export class Together {
-	#ready: Socket[] = [];
+	#ready: Ready[] = [];
 
 	/** What is written to it from now on goes out with what others write in this round. */
 	join(socket: Socket): void {
 		socket.cork();
-		if (this.#ready.push(socket) === 1) {
+		this.atEnd(new Corked(socket));
+	}
+
+	/** Goes out with the others. */
+	atEnd(answer: Ready): void {
+		if (this.#ready.push(answer) === 1) {
 			setImmediate(() => {
 				this.#release();
 			});
@@ -20,10 +31,22 @@ export class Together {
 	}
 
 	#release(): void {
-		const sockets = this.#ready;
-		this.#ready = [];
-		for (const socket of sockets) {
-			socket.uncork();
+		// Whatever becomes ready meanwhile goes out with them: its connection may be at its end in the next round.
+		for (const answer of this.#ready) {
+			answer.send();
 		}
+		this.#ready = [];
+	}
+}
+
+class Corked implements Ready {
+	readonly #socket: Socket;
+
+	constructor(socket: Socket) {
+		this.#socket = socket;
+	}
+
+	send(): void {
+		this.#socket.uncork();
 	}
 }

@@ -149,6 +149,8 @@ function counted(real: NativeSend, instead: Partial<NativeSend>, counts: Counts)
 			return bytes;
 		},
 		isCached: instead.isCached ?? (() => true),
+		write: () => 0,
+		writeText: () => 0,
 	};
 }
 

@@ -28,7 +28,7 @@ const all = parseImageQuery(new Map(), {
 
 function standing(bytes: number): Standing {
 	return {
-		answer: {status: 200, head: '', body: Buffer.alloc(bytes)},
+		answer: {status: 200, head: '', body: [Buffer.alloc(bytes)]},
 		rights: new Set(),
 		asked: {
 			...{method: 'GET', target: {path: '/', query: '', asked: '/', belowBase: true}, route: '/'},
@@ -36,6 +36,7 @@ function standing(bytes: number): Standing {
 		},
 		notes: {},
 		holds: () => true,
+		partsNow: undefined,
 	};
 }
 
@@ -164,27 +165,34 @@ test('another list, or the same of another age: what is listed is said', async t
 	t.is(mirror.callsOf('list'), calls + 2);
 });
 
-test('a list that is no more is not kept for the sake of what was answered', async t => {
-	const {mirror, talker, warmUp} = await start(t);
-	const {listedNow} = mirror;
-	const only = (): WeakRef<object> => {
-		mirror.listedNow = listedNow && {...listedNow};
-		return new WeakRef(mirror.listedNow ?? {});
-	};
-	const list = only();
-	await warmUp(theList);
-	const calls = mirror.callsOf('list');
-	await talker.ask(theList);
-	t.is(mirror.callsOf('list'), calls, 'it stands');
-	mirror.listedNow = undefined;
-	setFlagsFromString('--expose-gc');
-	const collect = runInNewContext('gc') as () => void;
-	for (let round = 0; round < 100 && list.deref() !== undefined; round++) {
-		await setImmediate();
-		collect();
-	}
-	t.is(list.deref(), undefined);
-});
+for (const [what, text, parts] of [
+	['compressed', theList, 1],
+	['in parts', get('/images'), 2],
+] as const) {
+	test(`a list that is no more is not kept for the sake of what was answered: ${what}`, async t => {
+		const {mirror, talker, warmUp} = await start(t);
+		const {listedNow} = mirror;
+		const only = (): WeakRef<object> => {
+			const [bytes = Buffer.alloc(0)] = listedNow?.chunks() ?? [];
+			const chunks = parts === 1 ? [bytes] : [bytes.subarray(0, 100), bytes.subarray(100)];
+			mirror.listedNow = listedNow && {...listedNow, chunks: () => chunks};
+			return new WeakRef(mirror.listedNow ?? {});
+		};
+		const list = only();
+		const [first] = await warmUp(text);
+		const calls = mirror.callsOf('list');
+		t.is((await talker.ask(text)).body, first?.body ?? '');
+		t.is(mirror.callsOf('list'), calls, 'it stands');
+		mirror.listedNow = undefined;
+		setFlagsFromString('--expose-gc');
+		const collect = runInNewContext('gc') as () => void;
+		for (let round = 0; round < 100 && list.deref() !== undefined; round++) {
+			await setImmediate();
+			collect();
+		}
+		t.is(list.deref(), undefined);
+	});
+}
 
 test('what may be seen is looked at anew, and what was set as well', async t => {
 	const access = new FakeAccess();
@@ -243,11 +251,18 @@ test('an answer that is not taken is cut, and said to be', async t => {
 		{setTimeout: () => socket},
 	) as unknown as Socket;
 	const front: Front = {
-		...{host, date: new HttpDate(clock), together: new Together(), product: 'imgmirror/1', instanceId: ''},
+		...{
+			host,
+			date: new HttpDate(clock),
+			together: new Together(),
+			native: undefined,
+			product: 'imgmirror/1',
+			instanceId: '',
+		},
 		...{hostName: 'here', uploadIdleMs: () => 0},
 	};
 	let done = 0;
-	const answer = new StandingAnswer(standing(100_000), {
+	const answer = new StandingAnswer(standing(100_000), [Buffer.alloc(100_000)], {
 		...{front, socket, peer: {kind: 'tcp', address: '127.0.0.1'}},
 		...{caller: nobodyAt({kind: 'tcp', address: '127.0.0.1'}), limits: {keepAliveMs: 5000, idleMs: 1000}},
 		onDone: () => {
