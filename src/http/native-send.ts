@@ -1,7 +1,8 @@
 /**
- * Sending files without reading them: the system's sendfile(2), through koffi, whose only door is here.
+ * Sending past Node: files without reading them by the system's sendfile(2), answers that are in memory by send(2). Both
+ * through koffi, whose only door is here.
  *
- * Made once when the server starts; where the system or the package is not there for it, files are read and written by
+ * Made once when the server starts; where the system or the package is not there for it, all is read and written by
  * Node, and `why` says so. Descriptors are used during a call only: who calls has just seen them open.
  */
 import {describe, MirrorError} from '../errors.js';

@@ -143,7 +143,7 @@ export class RepeatedAnswer {
 
 	/** A client that takes nothing of a long answer has another time to do so than one that asks nothing. */
 	#mindTaking(): void {
-		if (this.#isLong) {
+		if (this.#isLong && !this.#isMinded) {
 			this.#isMinded = true;
 			this.#connection.setTimeout(this.#limits.idleMs);
 		}

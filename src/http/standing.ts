@@ -87,7 +87,7 @@ export class StandingAnswer implements Queued, Ready {
 		this.#answer.again(this.#standing.answer.head, this.#body, varyingLines(this.#id, 0), this.#front.native);
 	}
 
-	/** Its head is out already: the connection ends behind it without a word. */
+	/** Its head is out already, or goes out in this round: the connection ends behind it without a word. */
 	closeAfter(): void {
 		// Nothing to do.
 	}

@@ -118,7 +118,11 @@ async function readAll(reads: SharedReads, reader: FileReader, length: number): 
 	return Buffer.concat(parts);
 }
 
-function isIdle(t: ExecutionContext, budget: BufferBudget): void {
+/** Nothing is left then. */
+function allLeave(t: ExecutionContext, budget: BufferBudget, leave: readonly (() => void)[]): void {
+	for (const end of leave) {
+		end();
+	}
 	t.is(budget.heldBytes, 0);
 	t.is(budget.users, 0);
 	t.is(budget.spareBytes, 0);
@@ -135,10 +139,7 @@ test('what several clients are sent is read once, whoever comes first', async t 
 		sameBytes(t, bytes, file.bytes);
 	}
 	t.is(file.reads, 6, 'a mebibyte at a time');
-	for (const end of leave) {
-		end();
-	}
-	isIdle(t, budget);
+	allLeave(t, budget, leave);
 });
 
 test('who is a little behind finds what was read before, who is far behind reads again', async t => {
@@ -155,10 +156,7 @@ test('who is a little behind finds what was read before, who is far behind reads
 	t.true(budget.heldBytes <= 4 * mebibyte, 'only so much is kept');
 	sameBytes(t, await readAll(reads, far, file.bytes.length), file.bytes);
 	t.true(file.reads > 30);
-	for (const end of leave) {
-		end();
-	}
-	isIdle(t, budget);
+	allLeave(t, budget, leave);
 });
 
 test('one client, or several of different files, have their reads for themselves, and nothing is kept', async t => {
@@ -174,10 +172,7 @@ test('one client, or several of different files, have their reads for themselves
 	}
 	t.deepEqual([one.reads, other.reads, nobodys.reads], [3, 3, 6]);
 	t.is(budget.heldBytes, 0);
-	for (const end of leave) {
-		end();
-	}
-	isIdle(t, budget);
+	allLeave(t, budget, leave);
 });
 
 test('a read that fails is the trouble of who read: others read for themselves', async t => {
@@ -192,10 +187,7 @@ test('a read that fails is the trouble of who read: others read for themselves',
 		sameBytes(t, other.status === 'fulfilled' ? other.value : undefined, file.bytes);
 	}
 	t.is(file.reads, 3, 'both at once');
-	for (const end of leave) {
-		end();
-	}
-	isIdle(t, budget);
+	allLeave(t, budget, leave);
 });
 
 test('what was read while a file began again is for nobody else', async t => {
@@ -213,10 +205,7 @@ test('what was read while a file began again is for nobody else', async t => {
 	for (const piece of pieces) {
 		piece.release(true);
 	}
-	for (const end of leave) {
-		end();
-	}
-	isIdle(t, budget);
+	allLeave(t, budget, leave);
 });
 
 test('the end of a file, where it is too short, is told to everybody', async t => {
@@ -227,10 +216,7 @@ test('the end of a file, where it is too short, is told to everybody', async t =
 	for (const bytes of await Promise.all(readers.map(reader => readAll(reads, reader, 2000)))) {
 		t.is(bytes.length, 1000);
 	}
-	for (const end of leave) {
-		end();
-	}
-	isIdle(t, budget);
+	allLeave(t, budget, leave);
 });
 
 test('memory that the system may still be sending from is not used again', async t => {
@@ -245,8 +231,7 @@ test('memory that the system may still be sending from is not used again', async
 	leave[0]?.();
 	t.is(budget.heldBytes, 0);
 	t.is(budget.spareBytes, 0, 'for the collector');
-	leave[1]?.();
-	isIdle(t, budget);
+	allLeave(t, budget, leave.slice(1));
 });
 
 test('a client that stalls keeps its piece, which others may still be sent', async t => {
@@ -263,10 +248,7 @@ test('a client that stalls keeps its piece, which others may still be sent', asy
 	t.is(file.reads, 30);
 	held.release(true);
 	found.release(true);
-	for (const end of leave) {
-		end();
-	}
-	isIdle(t, budget);
+	allLeave(t, budget, leave);
 });
 
 test('what nobody looks at any more is kept up to a part of the budget, however much it was', async t => {
@@ -280,10 +262,7 @@ test('what nobody looks at any more is kept up to a part of the budget, however 
 		piece.release(true);
 	}
 	t.true(budget.heldBytes <= 2 * mebibyte, `${budget.heldBytes}`);
-	for (const end of leave) {
-		end();
-	}
-	isIdle(t, budget);
+	allLeave(t, budget, leave);
 });
 
 test('a file that begins again while it is read keeps nobody waiting for who reads it', async t => {
@@ -319,10 +298,7 @@ test('a file that begins again while it is read keeps nobody waiting for who rea
 	for (const piece of [led, followed]) {
 		piece.release(true);
 	}
-	for (const end of leave) {
-		end();
-	}
-	isIdle(t, budget);
+	allLeave(t, budget, leave);
 });
 
 const doings = [
