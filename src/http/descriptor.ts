@@ -17,9 +17,13 @@ export function descriptorOf(
 
 /** Of a connection that nothing is waiting to be sent on. */
 export function freeDescriptor(socket: Socket): number | undefined {
-	if (socket.destroyed || 'encrypted' in socket || socket.writableLength > 0 || !('_handle' in socket)) {
-		return undefined;
-	}
-	const handle = socket._handle as {readonly fd?: unknown} | null;
+	return socket.destroyed || 'encrypted' in socket || socket.writableLength > 0
+		? undefined
+		: descriptorOfHandle(socket);
+}
+
+/** Of whatever Node has open; `undefined`: it has been closed, or has none. */
+export function descriptorOfHandle(owner: object): number | undefined {
+	const handle = '_handle' in owner ? (owner._handle as {readonly fd?: unknown} | null) : null;
 	return typeof handle?.fd === 'number' && handle.fd >= 0 ? handle.fd : undefined;
 }

@@ -7,10 +7,11 @@
 import {chmod, readFile} from 'node:fs/promises';
 import {createServer, type IncomingMessage, type Server, type ServerOptions, type ServerResponse} from 'node:http';
 import {createServer as createTlsServer, type Server as TlsServer} from 'node:https';
-import type {Socket} from 'node:net';
+import type {Server as NetServer, ServerOpts, Socket} from 'node:net';
 import {createSecureContext, type SecureContextOptions} from 'node:tls';
 import {describe, UsageError} from '../errors.js';
 import {Connection} from './connection.js';
+import {openDoors} from './doors.js';
 import type {Front} from './front.js';
 import {answerAndEnd, answerMalformed} from './malformed.js';
 import {RequestError} from './request-error.js';
@@ -49,6 +50,19 @@ export interface HttpLimits {
 
 export type Serve = (connection: Connection, request: IncomingMessage, response: ServerResponse) => void;
 
+/** How connections are taken in. */
+const taking: ServerOpts = {
+	// Nagle's algorithm joins a file's headers and pieces into full packets, at no cost to lone answers.
+	noDelay: false,
+	keepAlive: true,
+	keepAliveInitialDelay: 60_000,
+	highWaterMark: 64 * 1024,
+	// As Node's HTTP server has it.
+	allowHalfOpen: true,
+};
+/** A whole fleet may knock at once. */
+const backlog = 1024;
+
 export class Listener {
 	readonly #front: Front;
 	readonly #serve: Serve;
@@ -56,6 +70,7 @@ export class Listener {
 	readonly #sockets = new Set<Socket>();
 	readonly #connections = new Map<Socket, Connection>();
 	#options: ListenOptions;
+	#doors: readonly NetServer[] = [];
 	#closed: Promise<void> | undefined;
 
 	/** Listens once it has resolved. Throws UsageError where that is not possible. */
@@ -84,11 +99,7 @@ export class Listener {
 		this.#serve = serve;
 		this.#options = options;
 		const settings: ServerOptions = {
-			// Nagle's algorithm joins a file's headers and pieces into full packets, at no cost to lone answers.
-			noDelay: false,
-			keepAlive: true,
-			keepAliveInitialDelay: 60_000,
-			highWaterMark: 64 * 1024,
+			...taking,
 			maxHeaderSize: limits.maxHeaderBytes,
 			// An upload takes as long as it takes.
 			requestTimeout: 0,
@@ -141,20 +152,26 @@ export class Listener {
 
 	/** Takes nobody in any more; resolves when the last connection has ended. */
 	close(): Promise<void> {
-		this.#closed ??= new Promise(resolve => {
-			this.#server.close(() => resolve());
-			// In the midst of a TLS handshake there is nothing to finish.
-			const secured = new Set([...this.#connections.keys()].map(peerOf));
-			for (const socket of this.#sockets) {
-				if (!secured.has(peerOf(socket))) {
-					socket.destroy();
-				}
-			}
-			for (const connection of this.#connections.values()) {
-				connection.close();
-			}
-		});
+		this.#closed ??= this.#close();
 		return this.#closed;
+	}
+
+	async #close(): Promise<void> {
+		// All in one tick, or clients would still come in by one of them.
+		const closing = [this.#server, ...this.#doors].map(
+			server => new Promise<void>(resolve => void server.close(() => resolve())),
+		);
+		// In the midst of a TLS handshake there is nothing to finish.
+		const secured = new Set([...this.#connections.keys()].map(peerOf));
+		for (const socket of this.#sockets) {
+			if (!secured.has(peerOf(socket))) {
+				socket.destroy();
+			}
+		}
+		for (const connection of this.#connections.values()) {
+			connection.close();
+		}
+		await Promise.all(closing);
 	}
 
 	destroy(): void {
@@ -226,8 +243,7 @@ export class Listener {
 				// Binding happens within this call: nobody else gets in before the socket has its permissions.
 				const before = control ? process.umask(0o177) : undefined;
 				try {
-					// A whole fleet may knock at once.
-					this.#server.listen({...where, backlog: 1024}, bound);
+					this.#server.listen({...where, backlog}, bound);
 				} finally {
 					if (before !== undefined) {
 						process.umask(before);
@@ -240,6 +256,10 @@ export class Listener {
 		} catch (error) {
 			this.#server.close();
 			throw new UsageError(`cannot listen on ${address}: ${explain(error)}`, {cause: error});
+		}
+		const {native} = this.#front;
+		if (native !== undefined && path === undefined && this.#options.tls === undefined) {
+			this.#doors = openDoors(this.#server, {taking, backlog, native});
 		}
 		this.#server.on('error', error => {
 			this.#front.host.log.error({address, problem: error.message}, 'a listener reports an error');

@@ -1,6 +1,6 @@
 /**
- * Sending past Node: files without reading them by the system's sendfile(2), answers that are in memory by send(2). Both
- * through koffi, whose only door is here.
+ * Sending past Node: files without reading them by the system's sendfile(2), answers that are in memory by send(2). All
+ * of it, and what else Node has no call for, through koffi, whose only door is here.
  *
  * Made once when the server starts; where the system or the package is not there for it, all is read and written by
  * Node, and `why` says so. Descriptors are used during a call only: who calls has just seen them open.
@@ -17,6 +17,8 @@ export interface NativeSend {
 	write(socketFd: number, bytes: Buffer, more: boolean): number;
 	/** The same for text, a byte to a character. */
 	writeText(socketFd: number, text: string, more: boolean): number;
+	/** Another descriptor of the same file or socket, to be closed by whoever asked; `undefined`: there is none to be had. */
+	duplicate(fd: number): number | undefined;
 	/** Whether reading that byte would not wait for the disk; `undefined`: the file system does not tell. */
 	isCached(fd: number, position: number): boolean | undefined;
 }
@@ -38,6 +40,8 @@ export type NativeSends =
 const errors = {eagain: 11, eintr: 4, epipe: 32, econnreset: 104, enotconn: 107, etimedout: 110, ebadf: 9} as const;
 const gone: ReadonlySet<number> = new Set([errors.epipe, errors.econnreset, errors.enotconn, errors.etimedout]);
 const nowait = 8;
+/** F_DUPFD_CLOEXEC of fcntl(2). */
+const duplicateForUs = 1030;
 /** A longer one is taken in part. */
 const mostText = 65_536;
 /** Of send(2). */
@@ -94,6 +98,12 @@ function bind(koffi: Koffi): NativeSend {
 		count: number,
 		flags: number,
 	) => number;
+	const control = system.func('int fcntl(int fd, int command, ...)') as (
+		fd: number,
+		command: number,
+		type: 'int',
+		least: number,
+	) => number;
 	const textBytes = Buffer.allocUnsafeSlow(mostText);
 	const offset = new BigInt64Array(1);
 	const scratch = Buffer.allocUnsafeSlow(8);
@@ -125,6 +135,10 @@ function bind(koffi: Koffi): NativeSend {
 			const length = textBytes.write(text, 'latin1');
 			const isMore = more || length < text.length;
 			return Math.max(0, sendBytes(socketFd, textBytes, length, isMore ? sendFlags | flags.more : sendFlags));
+		},
+		duplicate(fd) {
+			const copy = control(fd, duplicateForUs, 'int', 0);
+			return copy < 0 ? undefined : copy;
 		},
 		isCached(fd, position) {
 			// Kept alive by being looked at here: the system writes to it.

@@ -3,7 +3,7 @@
  *
  * A call that sends keeps everybody else waiting, so the event loop goes round after so many bytes: whoever has to wait
  * is sent more in the next round, in the order in which they came. While clients keep coming, as a fleet does that was
- * told to in the same minute, rounds are short: Node takes in one connection in each of them.
+ * told to in the same minute, rounds are short: in each of them Node takes in a few connections only.
  */
 import {asError} from '../errors.js';
 import type {Clock} from '../host.js';

@@ -151,6 +151,7 @@ function counted(real: NativeSend, instead: Partial<NativeSend>, counts: Counts)
 		isCached: instead.isCached ?? (() => true),
 		write: () => 0,
 		writeText: () => 0,
+		duplicate: () => undefined,
 	};
 }
 

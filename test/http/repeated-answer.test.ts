@@ -54,6 +54,7 @@ function lineThatTakes(takes: readonly number[], {fd = 7}: {fd?: number} = {}): 
 			isCached: () => true,
 			write: (to, bytes) => (to === fd ? take(bytes) : 0),
 			writeText: (to, text) => (to === fd ? take(Buffer.from(text, 'latin1')) : 0),
+			duplicate: () => undefined,
 		},
 	};
 }

@@ -1,0 +1,114 @@
+import {once} from 'node:events';
+import {createServer, type Server} from 'node:http';
+import {connect, type AddressInfo, type Server as NetServer} from 'node:net';
+import {setImmediate as nextRound} from 'node:timers/promises';
+import {Worker} from 'node:worker_threads';
+import test, {type ExecutionContext} from 'ava';
+import {openDoors} from '../../src/http/doors.js';
+import {loadNativeSend, type NativeSend} from '../../src/http/native-send.js';
+import {ask} from './front.js';
+
+const {native: system} = await loadNativeSend();
+/** Where the system or the package is not there, clients come in one after the other. */
+const nativeTest = system === undefined ? test.skip : test;
+const options = {taking: {allowHalfOpen: true}, backlog: 100};
+
+interface House {
+	readonly server: Server;
+	readonly port: number;
+	readonly doors: readonly NetServer[];
+	readonly close: () => Promise<void>;
+}
+
+async function house(t: ExecutionContext, native: NativeSend): Promise<House> {
+	const server = createServer((_request, response) => response.end('come in'));
+	server.listen({port: 0, host: '127.0.0.1', backlog: 100});
+	await once(server, 'listening');
+	const doors = openDoors(server, {...options, native});
+	let closed: Promise<void> | undefined;
+	const close = (): Promise<void> => {
+		closed ??= Promise.all(
+			[server, ...doors].map(each => new Promise<void>(resolve => void each.close(() => resolve()))),
+		).then(() => undefined);
+		return closed;
+	};
+	t.teardown(close);
+	return {server, doors, close, port: (server.address() as AddressInfo).port};
+}
+
+/** Knocks from another thread while this one stands still, so that all of them wait when it goes on. */
+async function crowd(t: ExecutionContext, port: number, clients: number): Promise<void> {
+	const here = new Int32Array(new SharedArrayBuffer(4));
+	const worker = new Worker(
+		`const {connect} = require('node:net');
+		const {workerData: {port, clients, here}} = require('node:worker_threads');
+		for (let number = 0; number < clients; number++) {
+			connect(port, '127.0.0.1', () => {
+				Atomics.add(here, 0, 1);
+				Atomics.notify(here, 0);
+			});
+		}`,
+		{eval: true, workerData: {port, clients, here}},
+	);
+	t.teardown(() => worker.terminate());
+	await once(worker, 'online');
+	for (let seen = 0; seen < clients; seen = Atomics.load(here, 0)) {
+		Atomics.wait(here, 0, seen);
+	}
+}
+
+nativeTest('a crowd is taken in at once, not one in each round of the event loop', async t => {
+	if (system === undefined) {
+		return;
+	}
+	const {server, port, doors} = await house(t, system);
+	t.is(doors.length, 7);
+	let came = 0;
+	server.on('connection', () => came++);
+	await crowd(t, port, 8);
+	t.is(came, 0);
+	// The first may be in the round that is running.
+	await nextRound();
+	await nextRound();
+	t.is(came, 8);
+	t.is((await ask(`http://127.0.0.1:${port}`, '/')).text, 'come in');
+});
+
+nativeTest('once all are closed nobody comes in any more, and who is in is answered', async t => {
+	if (system === undefined) {
+		return;
+	}
+	const {port, server, close} = await house(t, system);
+	const client = connect(port, '127.0.0.1');
+	await once(server, 'connection');
+	const closing = close();
+	const refused = connect(port, '127.0.0.1');
+	const [error] = (await once(refused, 'error')) as [NodeJS.ErrnoException];
+	t.is(error.code, 'ECONNREFUSED');
+	let got = '';
+	client.on('data', (chunk: Buffer) => (got += chunk.toString()));
+	client.end('GET / HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n');
+	await once(client, 'close');
+	t.regex(got, /^HTTP\/1\.1 200 OK\r\n[^]*come in/);
+	await closing;
+});
+
+nativeTest('as many as there are descriptors for', async t => {
+	if (system === undefined) {
+		return;
+	}
+	let left = 2;
+	const few = {...system, duplicate: (fd: number) => (left-- > 0 ? system.duplicate(fd) : undefined)};
+	const {port, doors} = await house(t, few);
+	t.is(doors.length, 2);
+	const texts = await Promise.all(Array.from({length: 5}, () => ask(`http://127.0.0.1:${port}`, '/')));
+	t.deepEqual([...new Set(texts.map(({text}) => text))], ['come in']);
+});
+
+nativeTest('what is not open has no doors', t => {
+	if (system === undefined) {
+		return;
+	}
+	t.deepEqual(openDoors(createServer(), {...options, native: system}), []);
+	t.is(system.duplicate(-1), undefined);
+});
