@@ -11,6 +11,8 @@ import type {OnReadOpts} from 'node:net';
 const blockBytes = 524_288;
 /** What a connection reads at once to begin with: four times as much whenever all of that has come. */
 const firstRead = 65_536;
+/** What comes in one piece of that size is no mere head of an answer. */
+const headBytes = 16_384;
 /** Blocks that are kept while files are read. */
 const mostSpare = 8;
 /** And for the next file. */
@@ -71,7 +73,7 @@ export class ReadMemory {
 					readBytes = firstRead;
 				}
 				const read = Buffer.from(view.buffer, view.byteOffset, bytes);
-				if (block?.era !== this.#era) {
+				if (block === undefined || (block.era !== this.#era && bytes < headBytes)) {
 					// It may be the head of an answer that came long after its place was chosen.
 					return take(Buffer.from(read));
 				}

@@ -97,6 +97,25 @@ test('the same few blocks do for one file after the other, whatever is read betw
 	t.true(blocks.size > 0 && blocks.size < 4, String(blocks.size));
 });
 
+test('of what comes where a file has just begun, only a head is copied', t => {
+	const memory = new ReadMemory();
+	const reading = new Reading(memory);
+	const before = reading.fill(1);
+	memory.fileBegins();
+	reading.read(Buffer.alloc(300, 2));
+	const head = reading.taken.at(-1);
+	t.true((head?.buffer.byteLength ?? 0) < before.buffer.byteLength);
+	memory.fileBegins();
+	// Its place was chosen before that, in a block.
+	const large = reading.fill(3);
+	t.is(large.buffer.byteLength, before.buffer.byteLength);
+	for (let reads = 0; reads < 20; reads++) {
+		reading.fill(4);
+	}
+	t.true(large.every(byte => byte === 3));
+	t.true(head?.every(byte => byte === 2));
+});
+
 test('what is of other memory is nobody’s to take back', t => {
 	t.notThrows(() => {
 		new ReadMemory().giveBack(Buffer.alloc(10));
