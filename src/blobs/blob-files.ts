@@ -108,7 +108,10 @@ export class BlobFiles {
 	 * A file without its info (put there by hand, or by a crash): as good as half-done, so it is verified like one.
 	 * False: there is none.
 	 */
-	takeBack(sha1: Sha1, to: string): Promise<boolean> {
+	async takeBack(sha1: Sha1 | undefined, to: string): Promise<boolean> {
+		if (sha1 === undefined) {
+			return false;
+		}
 		return this.#changes.take(sha1, async () => {
 			if (this.#blobs.get(sha1) !== undefined) {
 				return false;

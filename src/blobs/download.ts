@@ -236,12 +236,12 @@ export class Download {
 			return held;
 		}
 		const isNew = store.lacks(this.wanted);
-		const beginning = store.partial(this.wanted);
 		if (isNew && !this.background) {
 			// A client waits: sources are asked meanwhile.
 			this.#supply = this.#supplyFrom(0);
 			this.#supply.askAhead(this.#abort.signal);
 		}
+		const beginning = store.partial(this.wanted);
 		let partial: PartialBlob;
 		try {
 			partial = await beginning;

@@ -22,6 +22,13 @@ export interface RoomMaker {
 	makeRoom(purpose: Purpose): Promise<void>;
 }
 
+/** Made before it is known who it is for. To be passed on or dropped. */
+export interface EarlyClaim {
+	/** Whoever it is has come: claims in its place, which is granted at once where it needs no more than was expected. */
+	pass(who: object, claim: Claim): Promise<void>;
+	readonly drop: () => void;
+}
+
 export class Room {
 	readonly #maker: () => RoomMaker;
 	readonly #claims = new Map<object, Claim>();
@@ -69,6 +76,28 @@ export class Room {
 				throw error;
 			}
 		});
+	}
+
+	/** For somebody who is still on the way, and expected to need so much: room is made meanwhile. */
+	early(bytes: number, purpose: Purpose): EarlyClaim {
+		const expected = {};
+		const granted = this.claim(expected, () => bytes, purpose).then(
+			() => true,
+			() => false,
+		);
+		const drop = (): void => this.release(expected);
+		return {
+			pass: async (who, claim) => {
+				const isGranted = await granted;
+				drop();
+				if (isGranted && claim() <= bytes) {
+					this.#claims.set(who, claim);
+				} else {
+					await this.claim(who, claim, purpose);
+				}
+			},
+			drop,
+		};
 	}
 
 	/** It needs no more. */

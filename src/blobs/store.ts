@@ -168,11 +168,13 @@ export class DiskStore implements BlobStore {
 
 	async partial(wanted: Wanted): Promise<PartialBlob> {
 		const {sha1, key, size} = wanted;
-		const partial = await this.#partials.open(wanted, async () => {
-			return sha1 !== undefined && this.#files.takeBack(sha1, this.#layout.partial(key));
-		});
+		// A new file needs all of its room, which can be made while it is begun.
+		const early = this.#room.early(this.lacks(wanted) ? size : 0, 'transfer');
+		const opening = this.#partials.open(wanted, () => this.#files.takeBack(sha1, this.#layout.partial(key)));
+		opening.catch(early.drop);
+		const partial = await opening;
 		try {
-			await this.#room.claim(partial, () => size - partial.written, 'transfer');
+			await early.pass(partial, () => size - partial.written);
 		} catch (error) {
 			if (partial.written === 0) {
 				await this.#partials.delete(partial);

@@ -18,6 +18,58 @@ const noSpace = {instanceOf: NoSpaceError};
 /** No sweep begins before the limit itself is passed. */
 const atTheLimit = {highMark: 1, lowMark: 1};
 
+test('room that was made early is passed on to who needs no more, and otherwise made anew', async t => {
+	let asked = 0;
+	const room: Room = new Room(() => ({
+		inTurn: work => work(),
+		async makeRoom() {
+			asked++;
+			if (room.reservedBytes > 100) {
+				throw new NoSpaceError('too much');
+			}
+		},
+	}));
+	const [one, other] = [{}, {}];
+	const early = room.early(60, 'transfer');
+	t.is(room.reservedBytes, 60);
+	let need = 50;
+	await early.pass(one, () => need);
+	t.is(asked, 1, 'nothing more is to be made');
+	t.is(room.reservedBytes, 50);
+	need = 20;
+	t.is(room.reservedBytes, 20, 'as it is now, not as it was expected');
+
+	const short = room.early(10, 'transfer');
+	await t.throwsAsync(
+		short.pass(other, () => 90),
+		noSpace,
+	);
+	t.is(room.reservedBytes, 20, 'nothing is left of either');
+	const much = room.early(90, 'transfer');
+	await much.pass(other, () => 80);
+	t.is(room.reservedBytes, 100, 'what was expected could not be had, what is needed can');
+	room.release(other);
+	t.is(room.reservedBytes, 20);
+
+	const forNobody = room.early(30, 'transfer');
+	forNobody.drop();
+	t.is(room.reservedBytes, 20);
+	const asksNothing = asked;
+	await room.early(0, 'transfer').pass(other, () => 0);
+	t.is(asked, asksNothing);
+});
+
+test('where a file cannot be begun, the room that was made for it meanwhile is free again', async t => {
+	const rig = await startKeeping(t, {keep: {maxBytes: 3500}});
+	const [a, b] = images(2) as [TestImage, TestImage];
+	await fill(rig, [a]);
+	t.true(rig.store.lacks(wantedOf(b)), 'so that room is made early');
+	await rm(rig.layout.partials, {recursive: true});
+	await writeFile(rig.layout.partials, 'in its place');
+	await t.throwsAsync(rig.begin(b, 0), noSpace);
+	t.is(rig.store.reservedBytes, 0);
+});
+
 /** Fetches them a minute apart and makes them known. */
 async function fill(rig: KeepingRig, all: readonly TestImage[]): Promise<void> {
 	for (const image of all) {
@@ -531,7 +583,8 @@ test('a claim does not wait until a long sweep has ended', async t => {
 			});
 		}
 	});
-	rig.store.keeper.setLimits({maxBytes: 30_000, minFreeBytes: 0, maxUnusedMs: Infinity, highMark: 0.5, lowMark: 0.1});
+	// Three of them, with or without what is claimed meanwhile.
+	rig.store.keeper.setLimits({maxBytes: 32_000, minFreeBytes: 0, maxUnusedMs: Infinity, highMark: 0.5, lowMark: 0.1});
 	await rig.quiet();
 	await beginning;
 	t.is(rig.store.count, 3);
@@ -646,8 +699,11 @@ test('a manifest that tells less or more than the file has leaves the counters r
 		await t.throwsAsync(rig.fetch(image, [source]));
 		await rig.idle();
 	}
+	// What its last reader has left is deleted after that.
+	while (rig.store.partialCount !== (await readdir(rig.layout.partials)).length) {
+		await new Promise(resolve => setImmediate(resolve));
+	}
 	t.is(rig.store.reservedBytes, 0);
-	t.is(rig.store.partialCount, (await readdir(rig.layout.partials)).length);
 	t.is(
 		rig.store.partialBytes,
 		(await rig.store.partialsOnDisk()).reduce((sum, {size}) => sum + size, 0),
