@@ -14,7 +14,7 @@ import type {NativeSend} from './native-send.js';
 const moreDoors = 7;
 
 export interface DoorOptions {
-	/** What `server` takes clients in with. */
+	/** What `server`, which is one for HTTP, takes clients in with. */
 	readonly taking: ServerOpts;
 	/** How many may knock at once: said again by every handle, of the queue that all have in common. */
 	readonly backlog: number;
@@ -30,10 +30,12 @@ export function openDoors(server: Server, {taking, backlog, native}: DoorOptions
 		if (fd === undefined) {
 			break;
 		}
-		const door = createServer(taking, socket => server.emit('connection', socket));
-		// Whatever is the matter with it: clients come in by the others.
-		door.on('error', () => undefined);
-		door.listen({fd, backlog});
+		// As Node's HTTP server has it.
+		const door = createServer({...taking, allowHalfOpen: true}, socket => server.emit('connection', socket));
+		// Clients come in by the others.
+		door.on('error', error => server.emit('error', error));
+		// Of a descriptor Node takes it like this only.
+		door.listen({fd}, backlog);
 		doors.push(door);
 	}
 	return doors;

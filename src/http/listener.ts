@@ -57,8 +57,6 @@ const taking: ServerOpts = {
 	keepAlive: true,
 	keepAliveInitialDelay: 60_000,
 	highWaterMark: 64 * 1024,
-	// As Node's HTTP server has it.
-	allowHalfOpen: true,
 };
 /** A whole fleet may knock at once. */
 const backlog = 1024;

@@ -1,4 +1,5 @@
 import {once} from 'node:events';
+import {readFile} from 'node:fs/promises';
 import {createServer, type Server} from 'node:http';
 import {connect, type AddressInfo, type Server as NetServer} from 'node:net';
 import {setImmediate as nextRound} from 'node:timers/promises';
@@ -11,7 +12,8 @@ import {ask} from './front.js';
 const {native: system} = await loadNativeSend();
 /** Where the system or the package is not there, clients come in one after the other. */
 const nativeTest = system === undefined ? test.skip : test;
-const options = {taking: {allowHalfOpen: true}, backlog: 100};
+const backlog = 700;
+const options = {taking: {noDelay: false}, backlog};
 
 interface House {
 	readonly server: Server;
@@ -22,7 +24,7 @@ interface House {
 
 async function house(t: ExecutionContext, native: NativeSend): Promise<House> {
 	const server = createServer((_request, response) => response.end('come in'));
-	server.listen({port: 0, host: '127.0.0.1', backlog: 100});
+	server.listen({port: 0, host: '127.0.0.1', backlog});
 	await once(server, 'listening');
 	const doors = openDoors(server, {...options, native});
 	let closed: Promise<void> | undefined;
@@ -72,6 +74,41 @@ nativeTest('a crowd is taken in at once, not one in each round of the event loop
 	await nextRound();
 	t.is(came, 8);
 	t.is((await ask(`http://127.0.0.1:${port}`, '/')).text, 'come in');
+});
+
+nativeTest('as many may knock at once as at the listener itself', async t => {
+	const most = Number(await readFile('/proc/sys/net/core/somaxconn', 'latin1'));
+	if (system === undefined || most < backlog) {
+		t.log(`this machine lets no more than ${most} wait`);
+		t.pass();
+		return;
+	}
+	const {server, port} = await house(t, system);
+	let came = 0;
+	server.on('connection', () => came++);
+	// Who finds no place would try again a second later, and again: this thread stands still until all have one.
+	await crowd(t, port, 600);
+	while (came < 600) {
+		await nextRound();
+	}
+	t.is(came, 600);
+});
+
+nativeTest('a client that has said all it will may still be answered', async t => {
+	if (system === undefined) {
+		return;
+	}
+	const {port} = await house(t, system);
+	// By each of the ways in, and more.
+	const answers = Array.from({length: 20}, async () => {
+		const client = connect({port, host: '127.0.0.1', allowHalfOpen: true});
+		client.end('GET / HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n');
+		let got = '';
+		client.on('data', (chunk: Buffer) => (got += chunk.toString()));
+		await once(client, 'close');
+		return got.split('\r\n\r\n')[1];
+	});
+	t.deepEqual(new Set(await Promise.all(answers)), new Set(['come in']));
 });
 
 nativeTest('once all are closed nobody comes in any more, and who is in is answered', async t => {

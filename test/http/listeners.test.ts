@@ -1,6 +1,7 @@
+import {once} from 'node:events';
 import {chmod, copyFile, readFile, stat, writeFile} from 'node:fs/promises';
 import {Agent as TlsAgent, request as tlsRequest} from 'node:https';
-import {createServer, type AddressInfo} from 'node:net';
+import {connect, createServer, type AddressInfo} from 'node:net';
 import {join} from 'node:path';
 import {connect as tlsConnect} from 'node:tls';
 import test from 'ava';
@@ -112,6 +113,16 @@ test('what is no TLS does no harm to a TLS listener', async t => {
 	await rest;
 	await host.logged({msg: 'TLS handshake failed'});
 	t.is((await askTls(url, '/ping')).status, 200);
+});
+
+test('who leaves a TLS listener without a word is not waited for', async t => {
+	const {host, port} = await startFront(t, {listen: [secure()]});
+	const client = connect({port, host: '127.0.0.1', allowHalfOpen: true});
+	client.end();
+	client.resume();
+	// Long before the headers of a request would have to be there.
+	await once(client, 'close');
+	t.is(await host.metric('imgmirror_connections'), 0);
 });
 
 test('an address that cannot be had is said plainly, and nothing else stays open', async t => {
