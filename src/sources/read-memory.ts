@@ -11,7 +11,7 @@ import type {OnReadOpts} from 'node:net';
 const blockBytes = 524_288;
 /** What a connection reads at once to begin with: four times as much whenever all of that has come. */
 const firstRead = 65_536;
-/** What comes in one piece of that size is no mere head of an answer. */
+/** As much as the head of an answer may have: undici takes none that is longer. */
 const headBytes = 16_384;
 /** Blocks that are kept while files are read. */
 const mostSpare = 8;
@@ -73,12 +73,19 @@ export class ReadMemory {
 					readBytes = firstRead;
 				}
 				const read = Buffer.from(view.buffer, view.byteOffset, bytes);
-				if (block === undefined || (block.era !== this.#era && bytes < headBytes)) {
+				const {era = NaN} = block ?? {};
+				if (block === undefined || (era !== this.#era && bytes <= headBytes)) {
 					// It may be the head of an answer that came long after its place was chosen.
 					return take(Buffer.from(read));
 				}
 				block.used += bytes;
-				return take(read);
+				if (era === this.#era) {
+					return take(read);
+				}
+				// It may begin with one.
+				block.givenBack += headBytes;
+				const wantsMore = take(Buffer.from(read.subarray(0, headBytes)));
+				return take(read.subarray(headBytes)) && wantsMore;
 			},
 		};
 	}

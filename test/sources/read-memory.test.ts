@@ -97,23 +97,56 @@ test('the same few blocks do for one file after the other, whatever is read betw
 	t.true(blocks.size > 0 && blocks.size < 4, String(blocks.size));
 });
 
-test('of what comes where a file has just begun, only a head is copied', t => {
+test('of what comes where a file begins no more is copied than may be the head of its answer', t => {
 	const memory = new ReadMemory();
 	const reading = new Reading(memory);
-	const before = reading.fill(1);
+	const {byteLength} = reading.fill(1).buffer;
 	memory.fileBegins();
 	reading.read(Buffer.alloc(300, 2));
-	const head = reading.taken.at(-1);
-	t.true((head?.buffer.byteLength ?? 0) < before.buffer.byteLength);
+	t.true((reading.taken.at(-1)?.buffer.byteLength ?? NaN) < byteLength);
 	memory.fileBegins();
 	// Its place was chosen before that, in a block.
-	const large = reading.fill(3);
-	t.is(large.buffer.byteLength, before.buffer.byteLength);
+	reading.fill(3);
+	const [head, rest] = reading.taken.slice(-2);
+	t.is(head?.length, 16_384);
+	t.not(head?.buffer, rest?.buffer);
+	t.is(rest?.buffer.byteLength, byteLength);
 	for (let reads = 0; reads < 20; reads++) {
 		reading.fill(4);
 	}
-	t.true(large.every(byte => byte === 3));
-	t.true(head?.every(byte => byte === 2));
+	t.true([head, rest].every(chunk => chunk?.every(byte => byte === 3)));
+});
+
+test('the same few blocks do for one file after the other where head and body come at once', t => {
+	const memory = new ReadMemory({shares: true});
+	const reading = new Reading(memory);
+	const blocks = new Set<ArrayBufferLike>();
+	let shared = 0;
+	const dealWith = (file: number, isHead = false): void => {
+		for (const [place, chunk] of reading.taken.splice(0).entries()) {
+			t.true(chunk.every(byte => byte === file));
+			if (chunk.buffer instanceof SharedArrayBuffer) {
+				blocks.add(chunk.buffer);
+				shared++;
+			}
+			// What has the head in it never comes back whole.
+			memory.giveBack(place === 0 && isHead ? chunk.subarray(160) : chunk);
+		}
+	};
+	for (let file = 0; file < 30; file++) {
+		// It has answered before we know that this is a file.
+		reading.read(Buffer.alloc(65_536, file));
+		const over = memory.fileBegins();
+		dealWith(file, true);
+		for (let reads = 0; reads < 20; reads++) {
+			reading.fill(file);
+			dealWith(file);
+		}
+		over();
+	}
+	t.true(shared > 500, String(shared));
+	t.true(blocks.size > 0);
+	t.true(blocks.size <= 4, String(blocks.size));
 });
 
 test('what is of other memory is nobody’s to take back', t => {
