@@ -122,6 +122,10 @@ export class Keeper implements RoomMaker {
 		});
 	}
 
+	async hasRoom(): Promise<boolean> {
+		return excessOf(await this.#room.standing(this.#limits)) <= 0;
+	}
+
 	/** Must be called in turn, the new claim being counted. */
 	async makeRoom(purpose: Purpose): Promise<void> {
 		let standing = await this.#room.standing(this.#limits);

@@ -4,6 +4,7 @@
  * Partials and uploads claim what they still need; the keeper is asked to make room for all claims together before one
  * is granted, one after the other.
  */
+import {NoSpaceError} from '../errors.js';
 
 /** Bytes that are still needed, asked for anew each time. */
 type Claim = () => number;
@@ -20,12 +21,14 @@ export interface RoomMaker {
 	inTurn<T>(work: () => Promise<T>): Promise<T>;
 	/** Throws NoSpaceError where there is not room enough for all claims together, this one included. */
 	makeRoom(purpose: Purpose): Promise<void>;
+	/** Whether there is as it is: nothing goes for it, and nobody is told. */
+	hasRoom(): Promise<boolean>;
 }
 
-/** Made before it is known who it is for. To be passed on or dropped. */
+/** Of room for which nothing has to go, made before it is known who it is for. To be passed on or dropped. */
 export interface EarlyClaim {
 	/** Whoever it is has come: claims in its place, which is granted at once where it needs no more than was expected. */
-	pass(who: object, claim: Claim): Promise<void>;
+	pass(who: object, claim: Claim, purpose: Purpose): Promise<void>;
 	readonly drop: () => void;
 }
 
@@ -49,45 +52,31 @@ export class Room {
 	}
 
 	/** In place of what it claimed before. Where there is not room enough, throws NoSpaceError, and nothing has changed. */
-	async claim(who: object, claim: Claim, purpose: Purpose): Promise<void> {
-		if (claim() <= 0) {
-			this.#claims.set(who, claim);
-			return;
-		}
-		const maker = this.#maker();
-		this.#waiting.set(who, claim);
-		await maker.inTurn(async () => {
-			if (this.#waiting.get(who) !== claim) {
-				// It needs nothing any more, or something else.
-				return;
-			}
-			this.#waiting.delete(who);
-			const before = this.#claims.get(who);
-			this.#claims.set(who, claim);
-			try {
-				await maker.makeRoom(purpose);
-			} catch (error) {
-				if (this.#claims.get(who) === claim) {
-					this.#claims.delete(who);
-					if (before !== undefined) {
-						this.#claims.set(who, before);
-					}
-				}
-				throw error;
-			}
-		});
+	claim(who: object, claim: Claim, purpose: Purpose): Promise<void> {
+		return this.#claim(who, claim, maker => maker.makeRoom(purpose));
 	}
 
-	/** For somebody who is still on the way, and expected to need so much: room is made meanwhile. */
-	early(bytes: number, purpose: Purpose): EarlyClaim {
+	/**
+	 * For somebody who is still on the way, and expected to need so much. Nothing goes for that: what the room is wanted
+	 * for may be what keeps a file.
+	 */
+	early(bytes: number): EarlyClaim {
 		const expected = {};
-		const granted = this.claim(expected, () => bytes, purpose).then(
+		const granted = this.#claim(
+			expected,
+			() => bytes,
+			async maker => {
+				if (!(await maker.hasRoom())) {
+					throw new NoSpaceError('there is no room yet');
+				}
+			},
+		).then(
 			() => true,
 			() => false,
 		);
 		const drop = (): void => this.release(expected);
 		return {
-			pass: async (who, claim) => {
+			pass: async (who, claim, purpose) => {
 				const isGranted = await granted;
 				drop();
 				if (isGranted && claim() <= bytes) {
@@ -104,5 +93,35 @@ export class Room {
 	release(who: object): void {
 		this.#claims.delete(who);
 		this.#waiting.delete(who);
+	}
+
+	/** Granted unless `make` throws. */
+	async #claim(who: object, claim: Claim, make: (maker: RoomMaker) => Promise<void>): Promise<void> {
+		if (claim() <= 0) {
+			this.#claims.set(who, claim);
+			return;
+		}
+		const maker = this.#maker();
+		this.#waiting.set(who, claim);
+		await maker.inTurn(async () => {
+			if (this.#waiting.get(who) !== claim) {
+				// It needs nothing any more, or something else.
+				return;
+			}
+			this.#waiting.delete(who);
+			const before = this.#claims.get(who);
+			this.#claims.set(who, claim);
+			try {
+				await make(maker);
+			} catch (error) {
+				if (this.#claims.get(who) === claim) {
+					this.#claims.delete(who);
+					if (before !== undefined) {
+						this.#claims.set(who, before);
+					}
+				}
+				throw error;
+			}
+		});
 	}
 }

@@ -168,13 +168,13 @@ export class DiskStore implements BlobStore {
 
 	async partial(wanted: Wanted): Promise<PartialBlob> {
 		const {sha1, key, size} = wanted;
-		// A new file needs all of its room, which can be made while it is begun.
-		const early = this.#room.early(this.lacks(wanted) ? size : 0, 'transfer');
+		// A new file needs all of its room: where there is enough, that is found out while it is begun.
+		const early = this.#room.early(this.lacks(wanted) ? size : 0);
 		const opening = this.#partials.open(wanted, () => this.#files.takeBack(sha1, this.#layout.partial(key)));
 		opening.catch(early.drop);
 		const partial = await opening;
 		try {
-			await early.pass(partial, () => size - partial.written);
+			await early.pass(partial, () => size - partial.written, 'transfer');
 		} catch (error) {
 			if (partial.written === 0) {
 				await this.#partials.delete(partial);

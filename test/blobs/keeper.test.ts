@@ -18,45 +18,61 @@ const noSpace = {instanceOf: NoSpaceError};
 /** No sweep begins before the limit itself is passed. */
 const atTheLimit = {highMark: 1, lowMark: 1};
 
-test('room that was made early is passed on to who needs no more, and otherwise made anew', async t => {
-	let asked = 0;
+test('room that was had early is passed on to who needs no more, and is otherwise made', async t => {
+	let made = 0;
 	const room: Room = new Room(() => ({
 		inTurn: work => work(),
+		hasRoom: async () => room.reservedBytes <= 100,
 		async makeRoom() {
-			asked++;
-			if (room.reservedBytes > 100) {
+			made++;
+			if (room.reservedBytes > 200) {
 				throw new NoSpaceError('too much');
 			}
 		},
 	}));
 	const [one, other] = [{}, {}];
-	const early = room.early(60, 'transfer');
+	const early = room.early(60);
 	t.is(room.reservedBytes, 60);
 	let need = 50;
-	await early.pass(one, () => need);
-	t.is(asked, 1, 'nothing more is to be made');
+	await early.pass(one, () => need, 'transfer');
+	t.is(made, 0, 'there was enough');
 	t.is(room.reservedBytes, 50);
 	need = 20;
 	t.is(room.reservedBytes, 20, 'as it is now, not as it was expected');
 
-	const short = room.early(10, 'transfer');
+	const large = room.early(90);
+	await large.pass(other, () => 90, 'transfer');
+	t.is(made, 1, 'there was not enough, so some was made, but not before it was known for whom');
+	t.is(room.reservedBytes, 110);
+	room.release(other);
+	const short = room.early(10);
 	await t.throwsAsync(
-		short.pass(other, () => 90),
+		short.pass(other, () => 190, 'transfer'),
 		noSpace,
 	);
+	t.is(made, 2);
 	t.is(room.reservedBytes, 20, 'nothing is left of either');
-	const much = room.early(90, 'transfer');
-	await much.pass(other, () => 80);
-	t.is(room.reservedBytes, 100, 'what was expected could not be had, what is needed can');
-	room.release(other);
-	t.is(room.reservedBytes, 20);
 
-	const forNobody = room.early(30, 'transfer');
+	const forNobody = room.early(30);
 	forNobody.drop();
 	t.is(room.reservedBytes, 20);
-	const asksNothing = asked;
-	await room.early(0, 'transfer').pass(other, () => 0);
-	t.is(asked, asksNothing);
+	await room.early(0).pass(other, () => 0, 'transfer');
+	t.is(made, 2);
+});
+
+test('nothing goes for a file that has not been begun, for it may be what is built upon that', async t => {
+	const rig = await startKeeping(t, {keep: {maxBytes: 1e9, minFreeBytes: 0, ...atTheLimit}});
+	const [a, b, c] = images(3) as [TestImage, TestImage, TestImage];
+	const child = makeImage({size: 1000, origin: a});
+	await fill(rig, [a, b, c]);
+	await rig.clock.advance(minute);
+	rig.know(child);
+	// Somebody else has filled the disk since the last look.
+	rig.store.freeBytes = async () => 500;
+	t.true(rig.store.lacks(wantedOf(child)));
+	const partial = await rig.begin(child, 0);
+	t.deepEqual(rig.here([a, b, c]), [0, 2], 'what was used least lately is its origin, and stays');
+	await partial.close();
 });
 
 test('where a file cannot be begun, the room that was made for it meanwhile is free again', async t => {
@@ -264,6 +280,7 @@ test('who needs nothing any more while waiting for its turn claims nothing after
 	let asked = 0;
 	const room: Room = new Room(() => ({
 		inTurn: work => turns.take('', work),
+		hasRoom: async () => room.reservedBytes <= 100,
 		async makeRoom() {
 			asked++;
 			if (room.reservedBytes > 100) {
