@@ -12,7 +12,7 @@ import {isObject} from './json-text.js';
 import {isUuid, type JsonObject} from './manifest.js';
 import {asValidationError, storedRules} from './rules-faults.js';
 import {readFields, ruledFields, zvolFields} from './rules-fields.js';
-import {isVersion1, upgradedFields} from './upgrade.js';
+import {isVersion1, upgradedFields, versionIn} from './upgrade.js';
 
 /** What older servers note down for themselves, or what is the publish room's to say. */
 const notKept: ReadonlySet<string> = new Set([
@@ -51,7 +51,7 @@ export function readAdopted(manifest: unknown, {mode}: {readonly mode: ServerMod
 	const all: JsonObject = {
 		public: true,
 		...Object.fromEntries(Object.entries(given).filter(([name]) => isKept(name))),
-		v: Number(given['v']) >= 2 ? given['v'] : 2,
+		v: versionIn(given['v']) >= 2 ? given['v'] : 2,
 		owner: isUuid(owner) ? owner : nobody,
 		activated: typeof given['activated'] === 'boolean' ? given['activated'] : !stateless.has(state),
 		disabled: given['disabled'] === true || switchedOff.has(state),

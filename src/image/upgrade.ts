@@ -76,7 +76,12 @@ export function textOfMembers(members: ReadonlyMap<string, string>): string {
 
 export function isVersion1(fields: JsonObject): boolean {
 	const {v, creator_uuid: creator} = fields;
-	return (v === undefined || v === null || Number(v) < 2) && creator !== undefined && creator !== null;
+	return versionIn(v ?? 0) < 2 && creator !== undefined && creator !== null;
+}
+
+/** A manifest's `v`, were it a number. Of an object nobody knows what it would say of itself as one, or whether it would. */
+export function versionIn(v: unknown): number {
+	return typeof v === 'object' ? NaN : Number(v);
 }
 
 function upgrade(fields: JsonObject, members: readonly Member[]): string {

@@ -6,7 +6,7 @@
  */
 import {IntegrityError} from '../errors.js';
 import {fieldsOf, isSha1, isUuid, type Compression, type JsonObject, type Sha1, type Uuid} from '../image/manifest.js';
-import {manifestFromAny} from '../image/upgrade.js';
+import {manifestFromAny, versionIn} from '../image/upgrade.js';
 
 export interface FoundFile {
 	/** As written: hostile. */
@@ -67,7 +67,7 @@ export function isAboutAnImage(text: string): boolean {
 /** Throws IntegrityError. `writtenMs`: when it was written, which is the next best where it says no date. */
 export function readFound(text: string, writtenMs: number): FoundManifest {
 	const written = unnested(parse(text));
-	const isV1 = (written['v'] === undefined || Number(written['v']) < 2) && isText(written['creator_uuid']);
+	const isV1 = versionIn(written['v'] ?? 0) < 2 && isText(written['creator_uuid']);
 	const fields = isV1 ? upgraded(written) : written;
 	const {uuid, state, disabled} = {uuid: lowered(fields['uuid']), ...stateIn(fields)};
 	if (isGiven(fields['uuid']) && !isUuid(uuid)) {

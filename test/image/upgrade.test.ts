@@ -199,6 +199,18 @@ test('a manifest of today is taken as it is', t => {
 	t.throws(() => manifestFromAny('<html>'), {instanceOf: IntegrityError});
 });
 
+test('a version that is no number and will not be made one is of no old manifest', t => {
+	for (const v of [{toString: []}, {valueOf: 1, toString: 1}, {}, [], [1], 'x', {__proto__: null}]) {
+		const error = t.throws(() => manifestFromAny(JSON.stringify(fields(1, {v, creator_uuid: 'x'}))), {
+			instanceOf: IntegrityError,
+		});
+		t.regex(error.message, /\bv\b/);
+	}
+	for (const v of [null, 0, 1, '1', true, false]) {
+		t.is(String(manifestFromAny(JSON.stringify(dataset({v}))).uuid), uuid(1), String(v));
+	}
+});
+
 test('keys of the object prototype survive the upgrade', t => {
 	const text = JSON.stringify(dataset()).replace('{', '{"__proto__":{"a":1},"constructor":2,');
 	const {text: result} = manifestFromAny(text);
@@ -220,6 +232,8 @@ test('where files are is told as it stands', t => {
 
 test('whatever is in a dataset manifest, an image or an IntegrityError comes out, and nothing unknown is lost', t => {
 	const names = [
+		'v',
+		'toString',
 		'disabled',
 		'published_at',
 		'created_at',
