@@ -9,6 +9,7 @@ import {createInterface} from 'node:readline';
 import {fileURLToPath} from 'node:url';
 import {get, type Answer, type GetOptions} from './http-client.js';
 import type {TestImage} from './make-image.js';
+import {uncounted} from './run-command.js';
 import {tempDir, type Scope} from './temp-dir.js';
 
 export interface ProcessOptions {
@@ -55,7 +56,7 @@ export async function startProcess(t: Scope, options: ProcessOptions): Promise<M
 	const args = ['-c', command, process.execPath, main, 'serve', '--config', configFile];
 	const child = spawn('/bin/sh', args, {
 		stdio: ['ignore', 'pipe', 'pipe'],
-		env: {...process.env, ...env},
+		env: {...process.env, ...uncounted, ...env},
 	});
 	const ended = once(child, 'exit') as Promise<[number | null, NodeJS.Signals | null]>;
 	t.teardown(async () => {
