@@ -7,11 +7,11 @@
 import {chmod, readFile} from 'node:fs/promises';
 import {createServer, type IncomingMessage, type Server, type ServerOptions, type ServerResponse} from 'node:http';
 import {createServer as createTlsServer, type Server as TlsServer} from 'node:https';
-import type {Server as NetServer, ServerOpts, Socket} from 'node:net';
+import type {ServerOpts, Socket} from 'node:net';
 import {createSecureContext, type SecureContextOptions} from 'node:tls';
 import {describe, UsageError} from '../errors.js';
 import {Connection} from './connection.js';
-import {openDoors} from './doors.js';
+import {Doors} from './doors.js';
 import type {Front} from './front.js';
 import {answerAndEnd, answerMalformed} from './malformed.js';
 import {RequestError} from './request-error.js';
@@ -68,7 +68,7 @@ export class Listener {
 	readonly #sockets = new Set<Socket>();
 	readonly #connections = new Map<Socket, Connection>();
 	#options: ListenOptions;
-	#doors: readonly NetServer[] = [];
+	#doors: Doors | undefined;
 	#closed: Promise<void> | undefined;
 
 	/** Listens once it has resolved. Throws UsageError where that is not possible. */
@@ -156,9 +156,10 @@ export class Listener {
 
 	async #close(): Promise<void> {
 		// All in one tick, or clients would still come in by one of them.
-		const closing = [this.#server, ...this.#doors].map(
-			server => new Promise<void>(resolve => void server.close(() => resolve())),
-		);
+		const closing = [
+			new Promise<void>(resolve => void this.#server.close(() => resolve())),
+			this.#doors?.close() ?? Promise.resolve(),
+		];
 		// In the midst of a TLS handshake there is nothing to finish.
 		const secured = new Set([...this.#connections.keys()].map(peerOf));
 		for (const socket of this.#sockets) {
@@ -255,9 +256,12 @@ export class Listener {
 			this.#server.close();
 			throw new UsageError(`cannot listen on ${address}: ${explain(error)}`, {cause: error});
 		}
-		const {native} = this.#front;
+		const {
+			host: {clock},
+			native,
+		} = this.#front;
 		if (native !== undefined && path === undefined && this.#options.tls === undefined) {
-			this.#doors = openDoors(this.#server, {taking, backlog, native});
+			this.#doors = new Doors(this.#server, {taking, backlog, native, clock});
 		}
 		this.#server.on('error', error => {
 			this.#front.host.log.error({address, problem: error.message}, 'a listener reports an error');
