@@ -62,6 +62,8 @@ export class FakeServer {
 	user: string | undefined;
 	hasUsers = true;
 	fail: Readonly<Record<string, number>>;
+	/** With the first request like this (`METHOD path`) the login has ended. */
+	loginEndsAt: RegExp | undefined;
 	/** Fetching ahead comes to its half, and no further. */
 	isPrefetchSlow = false;
 	/** How many of those have been given up by the page. */
@@ -172,6 +174,13 @@ export class FakeServer {
 		const asked = `${request.method ?? ''} ${target}${search}`;
 		this.requests.push(asked);
 		this.#tell();
+		if (this.loginEndsAt?.test(asked) === true) {
+			this.loginEndsAt = undefined;
+			this.rights = ['read'];
+			request.resume();
+			json(response, 401, {code: 'UnauthorizedError', message: 'the login has ended'});
+			return;
+		}
 		const [, status] = Object.entries(this.fail).find(([start]) => target.startsWith(start)) ?? [];
 		if (status !== undefined) {
 			request.resume();

@@ -191,8 +191,7 @@ test.serial('a login that has ended is noticed with the first refusal', async t 
 	}
 	const {page, problems} = opened;
 	await page.getByRole('button', {name: 'Prefetch'}).waitFor();
-	server.rights = ['read'];
-	server.fail = {'mirror/images/': 401};
+	server.loginEndsAt = /action=pin/;
 	await page.getByRole('button', {name: 'Pin', exact: true}).click();
 	await page.getByText(/Log in with an account that may do this/).waitFor();
 	await page.getByText('Log in to see what is here').waitFor();
