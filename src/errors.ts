@@ -26,13 +26,21 @@ export class SourceUnavailableError extends MirrorError {
 	readonly source: string;
 	/** What went wrong, without the source's name. */
 	readonly problem: string;
+	readonly scope: FailureScope;
 
-	constructor(source: string, problem: string, options?: ErrorOptions) {
+	constructor(source: string, problem: string, options: ErrorOptions & {readonly scope?: FailureScope} = {}) {
 		super(`source ${source}: ${problem}`, options);
 		this.source = source;
 		this.problem = problem;
+		this.scope = options.scope ?? 'source';
 	}
 }
+
+/**
+ * What a failure says something about: all that the source has; only what was asked for, which the source answered
+ * otherwise than it should; only a part of a file, the whole of which may be had.
+ */
+export type FailureScope = 'source' | 'item' | 'part';
 
 /** Bytes are not what their digest or size says, or a manifest is not one. */
 export class IntegrityError extends MirrorError {

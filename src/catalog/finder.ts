@@ -289,7 +289,9 @@ export class Finder {
 			manifest = await untilAborted(question, signal);
 		} catch (error) {
 			if (error instanceof SourceUnavailableError) {
-				list.failed();
+				if (error.scope === 'source') {
+					list.failed();
+				}
 				return unknown(error.problem);
 			}
 			if (!this.#abort.signal.aborted) {

@@ -4,7 +4,7 @@
  * An address that fails steps back behind the others for a while; every call still tries all of them before it gives
  * up. What one of them answers, 404 included, is the answer. Each address is a Source of its own.
  */
-import {NotFoundError, SourceUnavailableError, describe} from '../errors.js';
+import {NotFoundError, SourceUnavailableError, describe, type FailureScope} from '../errors.js';
 import type {Clock} from '../host.js';
 import type {Manifest, Uuid} from '../image/manifest.js';
 import {SourceFailure} from './failure.js';
@@ -158,6 +158,16 @@ export class AddressesSource implements Source {
 		return new SourceFailure(this.name, `no address answered: ${problems.join('; ')}`, {
 			transient: failures.every(error => error instanceof SourceFailure && error.transient),
 			retryAfterMs: waits.length === 0 ? undefined : Math.min(...waits),
+			scope: scopeOf(failures),
 		});
 	}
+}
+
+/** As bad as the least that one of them says. */
+function scopeOf(failures: readonly Error[]): FailureScope {
+	const scopes = failures.map(error => (error instanceof SourceUnavailableError ? error.scope : 'source'));
+	if (scopes.includes('part')) {
+		return 'part';
+	}
+	return scopes.includes('item') ? 'item' : 'source';
 }

@@ -4,8 +4,10 @@
  * The rooms above see a `SourceUnavailableError`; in here we also need to know whether asking again at once makes
  * sense, and what the source itself said about when. Nothing here decides what follows from it.
  */
-import {SourceUnavailableError, describe} from '../errors.js';
+import {SourceUnavailableError, describe, type FailureScope} from '../errors.js';
 import type {Ask} from './source.js';
+
+const rangeNotSatisfiable = 416;
 
 export interface FailureDetails {
 	readonly cause?: unknown;
@@ -13,6 +15,8 @@ export interface FailureDetails {
 	readonly retryAfterMs?: number | undefined;
 	readonly transient?: boolean;
 	readonly unexpected?: boolean;
+	/** Unless given, it follows from the others. */
+	readonly scope?: FailureScope;
 }
 
 export class SourceFailure extends SourceUnavailableError {
@@ -26,12 +30,21 @@ export class SourceFailure extends SourceUnavailableError {
 	readonly unexpected: boolean;
 
 	constructor(source: string, problem: string, options: FailureDetails = {}) {
-		super(source, problem, options.cause === undefined ? undefined : {cause: options.cause});
+		const {cause, scope = scopeOf(options)} = options;
+		super(source, problem, cause === undefined ? {scope} : {cause, scope});
 		this.status = options.status;
 		this.retryAfterMs = options.retryAfterMs;
 		this.transient = options.transient ?? false;
 		this.unexpected = options.unexpected ?? false;
 	}
+}
+
+/** Who answers is there, unless it says that it wants to be left alone. */
+function scopeOf({status, unexpected, retryAfterMs}: FailureDetails): FailureScope {
+	if (status === rangeNotSatisfiable) {
+		return 'part';
+	}
+	return (status !== undefined || unexpected === true) && retryAfterMs === undefined ? 'item' : 'source';
 }
 
 /** Text that a server chose, fit for one line of a log. */

@@ -2,9 +2,10 @@
  * Any source, watched: how it is, how fast it answers, how often it failed and with what.
  *
  * Callers use it as the source it wraps; the catalog asks `health` before it asks a source that was down. "I have no
- * such image" is an answer like any other, and what our own caller breaks off says nothing about the source.
+ * such image" is an answer like any other, and what our own caller breaks off says nothing about the source. That one
+ * thing cannot be had of a source that answers says little about it: of several, one after the other, it is down.
  */
-import {NotFoundError, SourceUnavailableError, describe} from '../errors.js';
+import {NotFoundError, SourceUnavailableError, describe, type FailureScope} from '../errors.js';
 import type {Host} from '../host.js';
 import type {Manifest, Uuid} from '../image/manifest.js';
 import {SourceFailure} from './failure.js';
@@ -17,6 +18,8 @@ type What = 'list' | 'image' | 'file' | 'icon';
 
 const firstBackoffMs = 1000;
 const maxBackoffMs = 5 * 60_000;
+/** So many different things that cannot be had, and nothing between them that could. */
+const tooManyItems = 3;
 /** The share that a new measurement has in the smoothed latency. */
 const freshShare = 0.2;
 
@@ -26,6 +29,8 @@ export class WatchedSource implements HealthySource {
 	readonly #retry: Retry;
 	readonly #slots: Slots;
 	#health: SourceHealth;
+	/** What could not be had since something last could. */
+	readonly #failingItems = new Set<string>();
 
 	constructor(options: {
 		readonly source: Source & {distrust?(uuid: Uuid): void};
@@ -107,24 +112,25 @@ export class WatchedSource implements HealthySource {
 	}
 
 	find(uuid: Uuid, ask: Ask): Promise<Manifest | undefined> {
-		return this.#watch('image', ask, () => this.#retry.run(ask, () => this.#source.find(uuid, ask)));
+		return this.#watch('image', uuid, ask, () => this.#retry.run(ask, () => this.#source.find(uuid, ask)));
 	}
 
 	readIcon(image: Manifest, ask: Ask): Promise<Icon | undefined> {
-		return this.#watch('icon', ask, () => this.#retry.run(ask, () => this.#source.readIcon(image, ask)));
+		return this.#watch('icon', image.uuid, ask, () => this.#retry.run(ask, () => this.#source.readIcon(image, ask)));
 	}
 
 	async openFile(image: Manifest, index: number, at: FileAt, ask: Ask): Promise<FileBody> {
 		const giveBack = await this.#slots.take(ask.signal, at.yielding);
 		try {
-			const body = await this.#watch('file', ask, () => this.#source.openFile(image, index, at, ask));
+			const body = await this.#watch('file', image.uuid, ask, () => this.#source.openFile(image, index, at, ask));
 			const {bytesFromSources} = this.#host.metrics;
 			const stream = new Relay(body.stream, {
 				onBytes: bytes => bytesFromSources.inc({source: this.name}, bytes),
 			});
 			// Before the relay tells its reader: who is told of the failure then finds it in the health.
+			// That its server is not there any more is found by whoever asks for the rest.
 			body.stream.prependOnceListener('error', error => {
-				this.#judge(error, ask);
+				this.#judge(error, ask, `file ${image.uuid}`, 'item');
 			});
 			stream.once('close', giveBack);
 			return {...body, stream};
@@ -138,7 +144,7 @@ export class WatchedSource implements HealthySource {
 		return this.#source.close();
 	}
 
-	async #watch<T>(what: What, ask: Ask, run: () => Promise<T>): Promise<T> {
+	async #watch<T>(what: What, uuid: Uuid, ask: Ask, run: () => Promise<T>): Promise<T> {
 		const startedMs = this.#begin();
 		let outcome = 'ok';
 		try {
@@ -148,7 +154,7 @@ export class WatchedSource implements HealthySource {
 			this.#succeeded();
 			return answer;
 		} catch (error) {
-			outcome = this.#judge(error, ask);
+			outcome = this.#judge(error, ask, `${what} ${uuid}`);
 			if (outcome === 'absent') {
 				this.#timed(what, startedMs);
 			}
@@ -174,8 +180,8 @@ export class WatchedSource implements HealthySource {
 		this.#host.metrics.sourceRequests.inc({source: this.name, what, outcome});
 	}
 
-	/** What an error says about the source. */
-	#judge(error: unknown, ask: Ask): 'absent' | 'aborted' | 'failed' {
+	/** What an error says about the source; `item`: what was asked for, if not a list. */
+	#judge(error: unknown, ask: Ask, item?: string, scope?: FailureScope): 'absent' | 'aborted' | 'failed' {
 		if (error instanceof NotFoundError) {
 			this.#succeeded();
 			return 'absent';
@@ -184,11 +190,30 @@ export class WatchedSource implements HealthySource {
 		if (ask.signal.aborted || !(error instanceof SourceUnavailableError)) {
 			return 'aborted';
 		}
-		this.#failed(error);
+		if (item === undefined || (scope ?? error.scope) === 'source') {
+			this.#failed(error);
+		} else {
+			this.#itemFailed(item, error);
+		}
 		return 'failed';
 	}
 
+	#itemFailed(item: string, error: SourceUnavailableError): void {
+		this.#failingItems.add(item);
+		if (this.#health.state === 'down' || this.#failingItems.size >= tooManyItems) {
+			this.#failed(error);
+			return;
+		}
+		this.#health = {
+			...this.#health,
+			lastFailureMs: this.#host.clock.now(),
+			lastError: describe(error),
+			failures: this.#health.failures + 1,
+		};
+	}
+
 	#succeeded(): void {
+		this.#failingItems.clear();
 		const nowMs = this.#host.clock.now();
 		const health = this.#health;
 		if (health.state === 'down') {

@@ -134,7 +134,7 @@ test('Retry-After is respected, within bounds', async t => {
 	}
 });
 
-test('a stream that breaks is a failure, and found in the health by who is told of it', async t => {
+test('a stream that breaks is a failure of that file, and found in the health by who is told of it', async t => {
 	const image = makeImage({size: 100_000});
 	const upstream = await startUpstream(t, {images: [image]});
 	upstream.misbehave('file', {cutAt: 0.5});
@@ -144,7 +144,67 @@ test('a stream that breaks is a failure, and found in the health by who is told 
 	t.is(source.health().state, 'up');
 	await t.throwsAsync(readBody(body));
 
-	t.like(source.health(), {state: 'down', failures: 1, consecutiveFailures: 1});
+	t.like(source.health(), {state: 'up', failures: 1, consecutiveFailures: 0, retryAtMs: undefined});
+	t.regex(source.health().lastError ?? '', /file/);
+});
+
+test('one thing that cannot be had of a source that answers does not take it down, however often it is asked for', async t => {
+	const [broken, fine] = [makeImage(), makeImage()];
+	const host = testHost();
+	const upstream = await startUpstream(t, {images: [broken, fine]});
+	const source = openTestSource(t, upstream.url, {host});
+	await readList(source);
+	for (const how of [
+		{status: 500},
+		{status: 503},
+		{status: 403},
+		{text: 'no JSON'},
+		{status: 200, body: 'html'},
+	] as const) {
+		upstream.misbehave('manifest', how, {uuid: broken.uuid});
+		for (let time = 0; time < 5; time++) {
+			await t.throwsAsync(source.find(uuidOf(broken), ask()), {instanceOf: SourceUnavailableError});
+		}
+		t.like(source.health(), {state: 'up', retryAtMs: undefined}, JSON.stringify(how));
+	}
+	for (const [route, open] of [
+		['file', () => source.openFile(manifestOf(broken), 0, {offset: 0}, ask())],
+		['icon', () => source.readIcon(manifestOf(broken), ask())],
+	] as const) {
+		upstream.misbehave(route, {status: 500}, {uuid: broken.uuid});
+		await t.throwsAsync(open(), {instanceOf: SourceUnavailableError});
+	}
+	// That were three: a manifest, a file and an icon.
+	t.like(source.health(), {state: 'down', failures: 27});
+	t.truthy(await source.find(uuidOf(fine), ask()));
+	t.like(source.health(), {state: 'up', retryAtMs: undefined});
+	t.is(host.linesLike({msg: 'source is down'}).length, 1);
+});
+
+test('a source of which nothing can be had is down after three different things, and stays so', async t => {
+	const images = Array.from({length: 4}, () => makeImage());
+	const upstream = await startUpstream(t, {images});
+	const source = openTestSource(t, upstream.url);
+	upstream.misbehave('any', {status: 500});
+	const states: string[] = [];
+	for (const image of images) {
+		await t.throwsAsync(source.find(uuidOf(image), ask()));
+		states.push(source.health().state);
+	}
+	t.deepEqual(states, ['unknown', 'unknown', 'down', 'down']);
+	t.is(source.health().consecutiveFailures, 2);
+});
+
+test('who cannot be reached is down at once, and so is who wants to be left alone', async t => {
+	const gone = openTestSource(t, await deadUrl(t));
+	await t.throwsAsync(gone.find(absent, ask()));
+	t.is(gone.health().state, 'down');
+
+	const upstream = await startUpstream(t);
+	const source = openTestSource(t, upstream.url);
+	upstream.misbehave('manifest', {status: 429, retryAfter: '7'});
+	await t.throwsAsync(source.find(absent, ask()));
+	t.is(source.health().state, 'down');
 });
 
 test('what the caller breaks off is no failure', async t => {
