@@ -15,6 +15,8 @@ export class Candidates {
 	readonly #absent = new Set<string>();
 	/** Offers of another file. */
 	readonly #unfit = new Set<string>();
+	/** Offers that give no part of the file as it should be: they are asked for the whole, and what is here is passed over. */
+	readonly #wholes = new Set<string>();
 	/** Not to be asked again: what they sent was wrong. */
 	readonly #condemned = new Set<string>();
 	/** One of them was wrong, and it is not known which: their bytes must not be mixed again. */
@@ -54,8 +56,19 @@ export class Candidates {
 		return this.#failures.get(name) ?? 0;
 	}
 
-	failed({name}: Supplier, error: unknown): void {
+	/** Whether only the whole file is to be asked for there. */
+	givesNoPart(supplier: Supplier): boolean {
+		return this.#wholes.has(offerOf(supplier));
+	}
+
+	failed(supplier: Supplier, error: unknown): void {
+		const {name} = supplier;
 		this.#lastError = error;
+		if (error instanceof SourceUnavailableError && error.scope === 'part' && !this.givesNoPart(supplier)) {
+			// Now it is known how to ask there, which is no failure to be counted.
+			this.#wholes.add(offerOf(supplier));
+			return;
+		}
 		this.#failures.set(name, this.failuresOf(name) + 1);
 	}
 

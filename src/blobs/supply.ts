@@ -34,6 +34,8 @@ interface Current extends Answered {
 	readonly batches: Batches;
 	/** Bytes still to be passed over: the supplier ignored the range. */
 	surplus: number;
+	/** How much was there before it. */
+	readonly from: number;
 	/** More came than the file has. */
 	excess: boolean;
 }
@@ -246,8 +248,8 @@ export class Supply {
 	#endedEarly(current: Current): void {
 		const at = this.#position - current.surplus;
 		const problem = `the file ended at ${at} of ${this.#wanted.size} bytes`;
-		if (current.body.size === undefined) {
-			// It ended as its sender meant it to: this is another file.
+		if (current.body.size === undefined && this.#position === current.from) {
+			// Nothing has come of the rest, and it ended as its sender meant it to: this is another file.
 			this.#condemn(current.supplier, problem);
 		} else {
 			this.#lost(current, new SourceUnavailableError(current.supplier.name, problem));
@@ -312,7 +314,7 @@ export class Supply {
 			const etag = this.#etags.get(offerOf(supplier));
 			body = await supplier.open(
 				{
-					offset: this.#position,
+					offset: this.#candidates.givesNoPart(supplier) ? 0 : this.#position,
 					...(etag === undefined ? {} : {etag}),
 					...(way === undefined ? {} : {yielding: this.#yielding(way)}),
 				},
@@ -359,7 +361,11 @@ export class Supply {
 		const problem = this.#misfit(body);
 		if (problem !== undefined) {
 			batches.close();
-			this.#condemn(supplier, problem);
+			if (this.#position > 0 && body.offset > 0 && !this.#candidates.givesNoPart(supplier)) {
+				this.#failed(supplier, new SourceUnavailableError(supplier.name, problem, {scope: 'part'}));
+			} else {
+				this.#condemn(supplier, problem);
+			}
 			return undefined;
 		}
 		const server = `${offerOf(supplier)} ${body.address ?? ''}`;
@@ -378,7 +384,8 @@ export class Supply {
 		}
 		this.#contentMd5 = body.contentMd5 ?? this.#contentMd5;
 		this.#giveBack = body.giveBack;
-		this.#current = {supplier, body, batches, signal, surplus: this.#position - body.offset, excess: false};
+		const from = this.#position;
+		this.#current = {supplier, body, batches, signal, surplus: from - body.offset, from, excess: false};
 		return undefined;
 	}
 

@@ -221,7 +221,10 @@ export class Remote {
 			(length !== undefined && length !== end - start + 1)
 		) {
 			const said = text === '' ? 'no Content-Range' : `Content-Range ${printable(text, 80)}`;
-			throw this.failure(answer.url, `answered 206 with ${said} when asked for bytes from ${offset} on`);
+			throw this.#transport.failure(answer.url, `answered 206 with ${said} when asked for bytes from ${offset} on`, {
+				unexpected: true,
+				scope: offset === 0 ? 'item' : 'part',
+			});
 		}
 		return {total: total === Infinity ? undefined : total};
 	}

@@ -215,12 +215,44 @@ test('a supplier with another size is not used', async t => {
 	t.deepEqual([a.opened, b.opened, a.marks.length], [[0], [0], 1]);
 });
 
-test('a file of unknown length that ends early is another file', async t => {
+test('a file of unknown length that ends early, and has no rest, is another file', async t => {
 	const rig = await startStore(t);
 	const image = makeImage({size: 100_000});
-	const a = new FakeSupplier('a', image.bytes, [{size: undefined, endAt: 500}]);
+	const short = {size: undefined, endAt: 500};
+	const a = new FakeSupplier('a', image.bytes, [short, short]);
 	await t.throwsAsync(rig.fetch(image, [a]), {instanceOf: IntegrityError});
-	t.deepEqual(a.opened, [0]);
+	t.deepEqual(a.opened, [0, 500]);
+});
+
+test('a file of unknown length whose connection ends early goes on where it was', async t => {
+	const rig = await startStore(t);
+	const image = makeImage({size: 100_000});
+	const pieces = [500, 40_000, 80_000].map(endAt => ({size: undefined, endAt}));
+	const a = new FakeSupplier('a', image.bytes, pieces);
+	sameBytes(t, await rig.fetch(image, [a]), image.bytes);
+	t.deepEqual(a.opened, [0, 500, 40_000, 80_000]);
+});
+
+test('who gives no part of a file is asked for the whole, and what is here is passed over', async t => {
+	const image = makeImage({size: 100_000});
+	for (const step of [{refuse: new SourceUnavailableError('a', 'answered 416', {scope: 'part'})}, {size: 100_001}]) {
+		const rig = await startStore(t);
+		const a = new FakeSupplier('a', image.bytes, [{cutAt: 60_000}, step, {cutAt: 80_000}]);
+		sameBytes(t, await rig.fetch(image, [a]), image.bytes);
+		t.deepEqual(a.opened, [0, 60_000, 0, 0]);
+		t.deepEqual(a.marks, []);
+		await rig.idle();
+		t.like(rig.stored[0], {sha1: sha1Of(image), size: 100_000});
+	}
+});
+
+test('whose whole file has another size, too, is not asked again', async t => {
+	const rig = await startStore(t);
+	const image = makeImage({size: 100_000});
+	const a = new FakeSupplier('a', image.bytes, [{cutAt: 60_000}, {size: 100_001}, {size: 100_001}]);
+	await t.throwsAsync(rig.fetch(image, [a]), {instanceOf: IntegrityError});
+	t.deepEqual(a.opened, [0, 60_000, 0]);
+	t.is(a.marks.length, 1);
 });
 
 test('a file of known length that ends early is tried again', async t => {

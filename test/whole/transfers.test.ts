@@ -80,6 +80,49 @@ test('the first client hanging up stops nothing', async t => {
 	t.deepEqual(upstream.fileRequests, [image.uuid]);
 });
 
+for (const range of ['refused', 'unlabelled', 'other-total', 'mislabelled', 'shifted'] as const) {
+	test(`a file that breaks at half of a server that answers ranges wrongly (${range}) is had whole, the first time`, async t => {
+		const image = makeImage({size: 2_000_000});
+		const upstream = await startUpstream(t, {kind: 'static', images: [image]});
+		upstream.misbehave('file', {range});
+		upstream.misbehave('file', {cutAt: 0.5}, {times: 1});
+		const mirror = await startMirror(t, {sources: [{url: upstream.url, type: 'imgapi'}]});
+		const answer = await mirror.file(image);
+		t.true(answer.complete);
+		sameBytes(t, answer.body, image.bytes);
+		t.is(upstream.fileRequests.length, 3);
+		await mirror.idle();
+		t.is((await mirror.file(image)).headers['x-cache'], 'hit');
+	});
+}
+
+test('a file without length whose connection ends at half is had whole, the first time', async t => {
+	const image = makeImage({size: 2_000_000});
+	const upstream = await startUpstream(t, {kind: 'static', ranges: true, images: [image]});
+	upstream.misbehave('file', {contentLength: 'close', cutAt: 0.5}, {times: 1});
+	const mirror = await startMirror(t, {sources: [{url: upstream.url, type: 'imgapi'}]});
+	const answer = await mirror.file(image);
+	t.true(answer.complete);
+	sameBytes(t, answer.body, image.bytes);
+	t.is(upstream.fileRequests.length, 2);
+	t.true(upstream.bytesSent <= 2_100_000);
+});
+
+test('a file that cannot be had keeps nobody from asking its source for other things', async t => {
+	const [broken, origin] = [makeImage({size: 1000}), makeImage({size: 1000, state: 'disabled'})];
+	const upstream = await startUpstream(t, {images: [broken, origin]});
+	upstream.misbehave('file', {status: 500}, {uuid: broken.uuid});
+	const mirror = await startMirror(t, {sources: [upstream.url]});
+	const unknown = '11111111-2222-4333-8444-555555555555';
+	for (let time = 0; time < 3; time++) {
+		t.is((await mirror.file(broken)).status, 503);
+		t.is((await mirror.get(`/images/${unknown.replace(/^1/, String(time + 2))}`)).status, 404);
+	}
+	// Not in the list, and not asked for before.
+	sameBytes(t, (await mirror.file(origin)).body, origin.bytes);
+	t.true(upstream.of('manifest').length >= 4);
+});
+
 test('a transfer whose only client hung up is finished all the same', async t => {
 	const image = makeImage({size: 2_000_000});
 	const upstream = await startUpstream(t, {images: [image], holdAfter: 500_000});
