@@ -33,7 +33,8 @@ interface Page {
 }
 
 interface ListState {
-	readonly seen: Set<string>;
+	/** With whether something usable came of it. */
+	readonly seen: Map<string, boolean>;
 	readonly skipped: Skipped;
 	readonly bytesLeft: number;
 	readonly marker: string | undefined;
@@ -73,7 +74,7 @@ export class ImgapiSource implements Source {
 	}
 
 	async *list(ask: Ask): AsyncGenerator<Manifest, ListEnd, undefined> {
-		const seen = new Set<string>();
+		const seen = new Map<string, boolean>();
 		const skipped = new Skipped();
 		let marker: string | undefined;
 		let limit = pageSize;
@@ -193,8 +194,10 @@ export class ImgapiSource implements Source {
 			}
 			here.add(uuid);
 			if (!isKnown) {
-				seen.add(uuid);
 				page.fresh++;
+			}
+			if (seen.get(uuid) !== true) {
+				seen.set(uuid, manifest !== undefined);
 				if (manifest !== undefined) {
 					yield manifest;
 				}

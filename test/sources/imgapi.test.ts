@@ -186,6 +186,20 @@ test('an image that is listed twice counts once; the first wins', async t => {
 	t.true(end.reasons.includes(`image ${image.uuid} is listed twice`));
 });
 
+test('an entry that cannot be used does not hide a good one of the same image, on its page or on the next', async t => {
+	const images = Array.from({length: 1001}, () => makeImage({size: 10}));
+	const image = images.at(-1) ?? makeImage();
+	const broken = JSON.stringify({...image.manifest, files: 'none'});
+	for (const count of [1, images.length]) {
+		const upstream = await startUpstream(t, {images: images.slice(-count)});
+		upstream.misbehave('list', {insert: [broken]}, {times: 1});
+		const source = makeAddress(t, 'imgapi', upstream.url);
+		const {images: listed} = await readList(source);
+		t.is(listed.length, count);
+		t.true(listed.some(({uuid}) => uuid === image.uuid));
+	}
+});
+
 test('an image without files is left out of the list, and found all the same', async t => {
 	const image = makeImage({extra: {files: []}});
 	const upstream = await startUpstream(t, {images: [image]});
