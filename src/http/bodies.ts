@@ -79,7 +79,7 @@ function parseType(header: string | undefined): BodyType {
 	const isJson = /^(?:application|text)\/(?:[a-z0-9!#$&^_.-]+\+)?json$/u.test(type);
 	const isForm = type === 'application/x-www-form-urlencoded';
 	const charset = parameters.map(parameter => /^charset\s*=\s*"?([^"]+)"?$/iu.exec(parameter)?.[1]).find(Boolean);
-	return {isJson: isJson || type === '', isForm, isSure: isJson, charset: charset ?? 'utf-8'};
+	return {isJson, isForm, isSure: isJson, charset: charset ?? 'utf-8'};
 }
 
 function checkDigest(given: string | string[] | undefined, bytes: Buffer): void {

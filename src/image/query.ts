@@ -203,7 +203,8 @@ function isFrom(difference: number, newestFirst: boolean): boolean {
 
 function markerImage(query: ImageQuery, uuid: Uuid, images: readonly Manifest[]): Manifest {
 	const image = images.find(candidate => candidate.uuid === uuid);
-	if (image === undefined || !isVisible(query, image)) {
+	// Whatever can be read by its UUID is a place in the order: a list goes on behind an image that was disabled meanwhile.
+	if (image === undefined || !isVisible({...query, authenticated: true}, image)) {
 		throw new NotFoundError(`marker: no image ${uuid}`);
 	}
 	return image;

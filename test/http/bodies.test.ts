@@ -40,7 +40,7 @@ for (const [what, type, body, value] of [
 	['JSON that curl takes for a form', form, manifest, parsed],
 	['JSON that curl takes for a form, after white space', form, `\n  ${manifest}\n`, parsed],
 	['an array that curl takes for a form', form, '["a"]', ['a']],
-	['JSON without a type', '', manifest, parsed],
+	['JSON without a type', '', manifest, undefined],
 	['an array', json, '[]', []],
 	['null', json, 'null', null],
 	['a string', json, '"x"', 'x'],
