@@ -5,9 +5,10 @@
  * the mirror has written.
  */
 import {randomBytes} from 'node:crypto';
-import {mkdir, open, readFile, rename, rm} from 'node:fs/promises';
+import {open, readFile, rename, rm} from 'node:fs/promises';
 import path from 'node:path';
 import {UsageError, describe} from '../errors.js';
+import {makeFolder} from '../host-folders.js';
 import type {Sha1, Uuid} from '../image/manifest.js';
 
 const layoutVersion = 1;
@@ -155,7 +156,7 @@ export async function prepareLayout(layout: Layout): Promise<void> {
 	try {
 		const {blobs, partials, quarantine, digests, memory, published, uploads, jobs, keys} = layout;
 		for (const folder of [blobs, partials, quarantine, digests, memory, published, uploads, jobs, keys]) {
-			await mkdir(folder, {recursive: true});
+			await makeFolder(folder);
 		}
 	} catch (error) {
 		throw new UsageError(`the data directory ${layout.root} cannot be used: ${describe(error)}`, {cause: error});

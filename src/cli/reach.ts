@@ -5,11 +5,12 @@
  * Only one process works on a data directory, so commands never touch it themselves: they all speak HTTP.
  */
 import type {Stats} from 'node:fs';
-import {access, constants, mkdir, readdir, stat} from 'node:fs/promises';
+import {access, constants, readdir, stat} from 'node:fs/promises';
 import {userInfo} from 'node:os';
 import {MessageChannel} from 'node:worker_threads';
 import {readConfig, type Config, type ConfigRequest} from '../config.js';
 import {UsageError, describe} from '../errors.js';
+import {makeFolder} from '../host-folders.js';
 import {systemClock} from '../host.js';
 import {NotRunningError} from './client-errors.js';
 import {Client} from './client.js';
@@ -129,7 +130,7 @@ async function withOwnServer<T>(
 
 async function made(data: string, io: CliIo): Promise<Stats> {
 	try {
-		await mkdir(data, {recursive: true});
+		await makeFolder(data);
 		io.stderr.write(`imgmirror: made the data directory ${data}\n`);
 		return await stat(data);
 	} catch (error) {
