@@ -39,6 +39,9 @@ export async function sendFile(exchange: Exchange, file: OpenFile, context: Send
 	signal.addEventListener('abort', close, {once: true});
 	try {
 		await send(exchange, file, context);
+	} catch (error) {
+		// What was being read when it was closed for that reason says nothing of its own.
+		throw signal.aborted && signal.reason instanceof Error ? signal.reason : error;
 	} finally {
 		signal.removeEventListener('abort', close);
 		close();

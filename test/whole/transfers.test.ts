@@ -1,3 +1,4 @@
+import {connect} from 'node:net';
 import test from 'ava';
 import {open} from '../helpers/http-client.js';
 import {makeImage} from '../helpers/make-image.js';
@@ -80,6 +81,26 @@ test('the first client hanging up stops nothing', async t => {
 	t.deepEqual(upstream.fileRequests, [image.uuid]);
 });
 
+test('a client that leaves before anything has come of its file is no error', async t => {
+	const image = makeImage({size: 200_000});
+	const upstream = await startUpstream(t, {images: [image]});
+	upstream.misbehave('file', {holdAt: 0});
+	const mirror = await startMirror(t, {sources: [upstream.url]});
+	for (let times = 1; times <= 3; times++) {
+		const socket = connect(Number(new URL(mirror.url).port), '127.0.0.1');
+		socket.write(`GET /images/${image.uuid}/file HTTP/1.1\r\nHost: mirror\r\nx-request-id: left-${times}\r\n\r\n`);
+		await mirror.followers(image, 1);
+		// Some stop sending only, as nc does: whoever asked for a file and does so has left.
+		socket[times === 2 ? 'destroy' : 'end']();
+		t.like(await mirror.host.logged({requestId: `left-${times}`}), {msg: 'client left', status: 499});
+		await mirror.followers(image, 0);
+	}
+	upstream.release();
+	await mirror.idle();
+	t.deepEqual(mirror.host.linesLike({level: 50}), []);
+	sameBytes(t, (await mirror.file(image)).body, image.bytes);
+});
+
 for (const range of ['refused', 'unlabelled', 'other-total', 'mislabelled', 'shifted'] as const) {
 	test(`a file that breaks at half of a server that answers ranges wrongly (${range}) is had whole, the first time`, async t => {
 		const image = makeImage({size: 2_000_000});
@@ -121,6 +142,21 @@ test('a file that cannot be had keeps nobody from asking its source for other th
 	// Not in the list, and not asked for before.
 	sameBytes(t, (await mirror.file(origin)).body, origin.bytes);
 	t.true(upstream.of('manifest').length >= 4);
+});
+
+test('an image of which a source gives only errors is unknown there, and no other is', async t => {
+	const [broken, origin] = [makeImage({state: 'disabled'}), makeImage({size: 1000, state: 'disabled'})];
+	const upstream = await startUpstream(t, {images: [makeImage(), broken, origin]});
+	upstream.misbehave('manifest', {status: 500}, {uuid: broken.uuid});
+	const mirror = await startMirror(t, {sources: [upstream.url]});
+	for (let time = 0; time < 5; time++) {
+		t.is((await mirror.get(`/images/${broken.uuid}`)).status, 503);
+		t.is((await mirror.get(`/images/${time}1111111-2222-4333-8444-555555555555`)).status, 404);
+	}
+	t.is((await mirror.get(`/images/${origin.uuid}`)).status, 200);
+	// Nor is it held against the broken one for long.
+	upstream.behave('manifest');
+	t.is((await mirror.get(`/images/${broken.uuid}`)).status, 200);
 });
 
 test('a transfer whose only client hung up is finished all the same', async t => {
