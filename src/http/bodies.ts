@@ -40,6 +40,11 @@ export async function jsonBody(exchange: Exchange, maxBytes: number = maxTextByt
 	return type.isForm ? pairsOf(text) : undefined;
 }
 
+/** As image servers read it: one without a type is none, as is one of a type that nobody reads here. */
+export async function typedBody(exchange: Exchange): Promise<unknown> {
+	return (exchange.headers['content-type'] ?? '') === '' ? undefined : jsonBody(exchange);
+}
+
 /** All of a body, in memory. Throws RequestError for more than `maxBytes`, where it was announced before any is read. */
 export async function bytesBody(exchange: Exchange, maxBytes: number): Promise<Buffer> {
 	const encoding = exchange.headers['content-encoding']?.trim().toLowerCase() ?? '';
@@ -79,7 +84,7 @@ function parseType(header: string | undefined): BodyType {
 	const isJson = /^(?:application|text)\/(?:[a-z0-9!#$&^_.-]+\+)?json$/u.test(type);
 	const isForm = type === 'application/x-www-form-urlencoded';
 	const charset = parameters.map(parameter => /^charset\s*=\s*"?([^"]+)"?$/iu.exec(parameter)?.[1]).find(Boolean);
-	return {isJson, isForm, isSure: isJson, charset: charset ?? 'utf-8'};
+	return {isJson: isJson || type === '', isForm, isSure: isJson, charset: charset ?? 'utf-8'};
 }
 
 function checkDigest(given: string | string[] | undefined, bytes: Buffer): void {

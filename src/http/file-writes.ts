@@ -9,7 +9,7 @@ import {isObject} from '../image/json-text.js';
 import {scalarParam} from '../image/query.js';
 import type {MirrorApi} from '../mirror.js';
 import type {FileOffer} from '../publish/api.js';
-import {jsonBody} from './bodies.js';
+import {typedBody} from './bodies.js';
 import type {Exchange} from './exchange.js';
 import {uuidOf, type ImageRequests} from './image-requests.js';
 import {strict, type Params, type Route} from './routes.js';
@@ -34,7 +34,7 @@ export function fileWrites(options: {readonly mirror: MirrorApi; readonly images
 		note(exchange, 'add-file-from-url', params);
 		const {shown, ...how} = images.change(exchange);
 		const offer = describedFile(exchange);
-		const body = await jsonBody(exchange);
+		const body = await typedBody(exchange);
 		const url = isObject(body) && Object.hasOwn(body, 'file_url') ? body['file_url'] : undefined;
 		images.answer(exchange, await publish.addFileFromUrl(uuidOf(params), url, offer, how), shown);
 	}

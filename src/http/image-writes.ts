@@ -11,7 +11,7 @@ import {booleanParam, scalarParam} from '../image/query.js';
 import type {MirrorApi} from '../mirror.js';
 import type {Change} from '../publish/api.js';
 import {baseUrl, type BaseUrlSettings} from './base-url.js';
-import {jsonBody} from './bodies.js';
+import {typedBody} from './bodies.js';
 import type {Exchange} from './exchange.js';
 import {uuidOf, type ImageRequests} from './image-requests.js';
 import {strict, type Params, type Route} from './routes.js';
@@ -47,7 +47,7 @@ export function imageWrites({mirror, images, settings}: ImageWriteOptions): read
 		const {shown, ...how} = images.change(exchange);
 		// Of a wrong channel a client hears before anybody has looked at its manifest.
 		images.checkWriteChannel(exchange);
-		const manifest = await publish.create(await jsonBody(exchange), how);
+		const manifest = await publish.create(await typedBody(exchange), how);
 		noteImage(exchange, 'create', manifest.uuid);
 		images.answer(exchange, manifest, shown);
 	}
@@ -56,7 +56,7 @@ export function imageWrites({mirror, images, settings}: ImageWriteOptions): read
 		['activate', verb((uuid, how) => publish.activate(uuid, how))],
 		['enable', verb((uuid, how) => publish.enable(uuid, how))],
 		['disable', verb((uuid, how) => publish.disable(uuid, how))],
-		['update', verb(async (uuid, how, exchange) => publish.update(uuid, await jsonBody(exchange), how))],
+		['update', verb(async (uuid, how, exchange) => publish.update(uuid, await typedBody(exchange), how))],
 		['import', verb(importImage)],
 		['import-remote', importRemote],
 		['import-from-datacenter', importFromDatacenter],
@@ -71,7 +71,7 @@ export function imageWrites({mirror, images, settings}: ImageWriteOptions): read
 			return publish.importFrom(uuid, source, how);
 		}
 		const userAgent = exchange.headers['user-agent'];
-		const fields = await jsonBody(exchange);
+		const fields = await typedBody(exchange);
 		return publish.importImage(uuid, fields, {...how, ...(userAgent === undefined ? {} : {userAgent})});
 	}
 
@@ -119,7 +119,7 @@ export function imageWrites({mirror, images, settings}: ImageWriteOptions): read
 			: invalidInput('datacenter', 'Invalid', 'is none that this server knows');
 	}
 
-	const channelAdd = verb(async (uuid, how, exchange) => publish.channelAdd(uuid, await jsonBody(exchange), how));
+	const channelAdd = verb(async (uuid, how, exchange) => publish.channelAdd(uuid, await typedBody(exchange), how));
 
 	async function act(exchange: Exchange, params: Params): Promise<void> {
 		const uuid = uuidOf(params);
@@ -151,7 +151,7 @@ export function imageWrites({mirror, images, settings}: ImageWriteOptions): read
 			throw wrongAction(action);
 		}
 		const change = verb(async (image, how) => {
-			const acl = await jsonBody(exchange);
+			const acl = await typedBody(exchange);
 			return action === 'add' ? publish.addAcl(image, acl, how) : publish.removeAcl(image, acl, how);
 		});
 		await change(exchange, uuid);

@@ -389,6 +389,7 @@ test('channels, states and dates stay what they were', async t => {
 	const [a = '', b = ''] = made;
 	await near.mirror.get(`/images/${a}?action=channel-add&channel=dev`, {
 		method: 'POST',
+		headers: {'content-type': 'application/json'},
 		body: JSON.stringify({channel: 'release'}),
 	});
 	await near.mirror.get(`/images/${b}?action=disable&channel=dev`, {method: 'POST', body: '{}'});
