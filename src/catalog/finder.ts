@@ -291,6 +291,8 @@ export class Finder {
 			if (error instanceof SourceUnavailableError) {
 				if (error.scope === 'source') {
 					list.failed();
+				} else {
+					this.#memory.deny(list.name, uuid, 'broken');
 				}
 				return unknown(error.problem);
 			}

@@ -193,9 +193,12 @@ export class GoneImages {
 			this.#queue = [];
 			return;
 		}
-		if (error instanceof SourceUnavailableError) {
-			this.#queue = [];
+		if (error instanceof SourceUnavailableError && error.scope === 'source') {
 			this.#list.failed();
+		}
+		// Of one image that is answered with an error, the others are no worse.
+		if (this.#list.restingUntil !== undefined) {
+			this.#queue = [];
 		}
 		this.#host.log.debug(
 			{source: this.#list.name, image: uuid},

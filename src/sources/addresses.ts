@@ -89,7 +89,9 @@ export class AddressesSource implements Source {
 				}
 			}
 		}
-		throw missing ?? this.#allFailed(failures);
+		// Who would not give a part of it has it.
+		const hasOne = failures.some(error => error instanceof SourceUnavailableError && error.scope === 'part');
+		throw missing === undefined || hasOne ? this.#allFailed(failures) : missing;
 	}
 
 	readIcon(image: Manifest, ask: Ask): Promise<Icon | undefined> {

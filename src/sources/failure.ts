@@ -8,6 +8,7 @@ import {SourceUnavailableError, describe, type FailureScope} from '../errors.js'
 import type {Ask} from './source.js';
 
 const rangeNotSatisfiable = 416;
+const tooManyRequests = 429;
 
 export interface FailureDetails {
 	readonly cause?: unknown;
@@ -44,7 +45,8 @@ function scopeOf({status, unexpected, retryAfterMs}: FailureDetails): FailureSco
 	if (status === rangeNotSatisfiable) {
 		return 'part';
 	}
-	return (status !== undefined || unexpected === true) && retryAfterMs === undefined ? 'item' : 'source';
+	const isAnswer = (status !== undefined && status !== tooManyRequests) || unexpected === true;
+	return isAnswer && retryAfterMs === undefined ? 'item' : 'source';
 }
 
 /** Text that a server chose, fit for one line of a log. */

@@ -199,7 +199,10 @@ export class WatchedSource implements HealthySource {
 	}
 
 	#itemFailed(item: string, error: SourceUnavailableError): void {
-		this.#failingItems.add(item);
+		// Of a part of a file, the whole of which will be asked for, nothing is held against anybody.
+		if (this.#failingItems.size < tooManyItems && error.scope !== 'part') {
+			this.#failingItems.add(item);
+		}
 		if (this.#health.state === 'down' || this.#failingItems.size >= tooManyItems) {
 			this.#failed(error);
 			return;

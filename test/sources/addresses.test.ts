@@ -1,6 +1,7 @@
 import test from 'ava';
 import {NotFoundError, SourceUnavailableError} from '../../src/errors.js';
 import {SourceFailure} from '../../src/sources/failure.js';
+import type {FileBody} from '../../src/sources/source.js';
 import {makeImage, makeManifests} from '../helpers/make-image.js';
 import {ManualClock} from '../helpers/manual-clock.js';
 import {sameBytes} from '../helpers/same-bytes.js';
@@ -160,6 +161,18 @@ test('a file that is missing at one address may be at another', async t => {
 	sameBytes(t, await readBody(await source.openFile(manifestOf(image), 0, {offset: 0}, ask())), image.bytes);
 	await second.stop();
 	await t.throwsAsync(source.openFile(manifestOf(image), 0, {offset: 0}, ask()), {instanceOf: NotFoundError});
+});
+
+test('a file of which one address gives no part, and which another has not, can be had', async t => {
+	const image = makeImage({size: 1000});
+	const first = await startUpstream(t, {kind: 'static', images: [image]});
+	const second = await startUpstream(t, {kind: 'static', images: [image]});
+	first.misbehave('file', {range: 'refused'});
+	second.misbehave('file', {status: 404});
+	const source = openTestSource(t, [first.url, second.url]);
+	const open = (offset: number): Promise<FileBody> => source.openFile(manifestOf(image), 0, {offset}, ask());
+	t.is((await t.throwsAsync(open(500), {instanceOf: SourceUnavailableError})).scope, 'part');
+	sameBytes(t, await readBody(await open(0)), image.bytes);
 });
 
 test('the kind is that of whichever address is known', async t => {

@@ -195,6 +195,18 @@ test('a source of which nothing can be had is down after three different things,
 	t.is(source.health().consecutiveFailures, 2);
 });
 
+test('parts of files that are refused take nobody down', async t => {
+	const images = Array.from({length: 4}, () => makeImage({size: 1000}));
+	const upstream = await startUpstream(t, {kind: 'static', images});
+	const source = openTestSource(t, upstream.url);
+	await readList(source);
+	upstream.misbehave('file', {range: 'refused'});
+	for (const image of images) {
+		await t.throwsAsync(source.openFile(manifestOf(image), 0, {offset: 500}, ask()), {message: /416/});
+	}
+	t.like(source.health(), {state: 'up', failures: 4});
+});
+
 test('who cannot be reached is down at once, and so is who wants to be left alone', async t => {
 	const gone = openTestSource(t, await deadUrl(t));
 	await t.throwsAsync(gone.find(absent, ask()));

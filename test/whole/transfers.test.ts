@@ -154,8 +154,10 @@ test('an image of which a source gives only errors is unknown there, and no othe
 		t.is((await mirror.get(`/images/${time}1111111-2222-4333-8444-555555555555`)).status, 404);
 	}
 	t.is((await mirror.get(`/images/${origin.uuid}`)).status, 200);
-	// Nor is it held against the broken one for long.
+	// It was not asked for each time, nor is it held against it for long.
+	t.is(upstream.of('manifest').filter(({uuid}) => uuid === broken.uuid).length, 1);
 	upstream.behave('manifest');
+	mirror.ahead(15_000);
 	t.is((await mirror.get(`/images/${broken.uuid}`)).status, 200);
 });
 
