@@ -248,8 +248,8 @@ export class Supply {
 	#endedEarly(current: Current): void {
 		const at = this.#position - current.surplus;
 		const problem = `the file ended at ${at} of ${this.#wanted.size} bytes`;
-		if (current.body.size === undefined && this.#position === current.from) {
-			// Nothing has come of the rest, and it ended as its sender meant it to: this is another file.
+		if (current.body.size === undefined && (this.#position === current.from || this.#sizeDecides(current))) {
+			// It ended as its sender meant it to, and nothing of the rest has come, or would be known for it: another file.
 			this.#condemn(current.supplier, problem);
 		} else {
 			this.#lost(current, new SourceUnavailableError(current.supplier.name, problem));

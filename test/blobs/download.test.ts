@@ -224,6 +224,18 @@ test('a file of unknown length that ends early, and has no rest, is another file
 	t.deepEqual(a.opened, [0, 500]);
 });
 
+test('where only the size could tell, what ends early is not gone on with', async t => {
+	const rig = await startStore(t);
+	const image = makeImage({size: 100_000});
+	const wanted = {...wantedOf(image), key: `${image.uuid}.0`, sha1: undefined, md5: undefined};
+	const a = new FakeSupplier('a', image.bytes, [{size: undefined, endAt: 500}]);
+	const suppliers = () => [a];
+	const {follower} = rig.flights.join({wanted, suppliers, start: 0, end: image.size, onStored: async () => undefined});
+	await t.throwsAsync(readAll(follower), {instanceOf: IntegrityError});
+	follower.close();
+	t.deepEqual(a.opened, [0]);
+});
+
 test('a file of unknown length whose connection ends early goes on where it was', async t => {
 	const rig = await startStore(t);
 	const image = makeImage({size: 100_000});
