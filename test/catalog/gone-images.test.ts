@@ -161,6 +161,26 @@ for (const vanished of ['hide', 'drop'] as const) {
 		t.is((await catalog.search(query(), someAsk())).images.length, 0);
 	});
 
+	test(`${vanished}: of one that is answered with an error, nothing is known; the others are`, async t => {
+		const listed = images(40);
+		const source = new FakeSource('a', listed);
+		const {catalog, dropped} = await startCatalog(t, [entry(source, {vanished})]);
+		await catalog.refresh();
+		source.images = [];
+		const broken = new Set([listed[0]?.uuid, listed[20]?.uuid, listed[39]?.uuid]);
+		const find = source.find.bind(source);
+		source.find = (uuid, ask) =>
+			broken.has(uuid)
+				? Promise.reject(new SourceUnavailableError('a', 'answered 500', {scope: 'item'}))
+				: find(uuid, ask);
+		await catalog.refresh();
+		const left = (await catalog.search(query(), someAsk())).images.map(({uuid}) => uuid);
+		t.deepEqual(new Set(left), broken);
+		t.is(dropped.length, vanished === 'drop' ? 37 : 0);
+		// The source is there for whoever asks for something else.
+		await t.throwsAsync(catalog.find(image().uuid, someAsk()), {instanceOf: NotFoundError});
+	});
+
 	test(`${vanished}: few questions at a time`, async t => {
 		const source = new FakeSource('a', images(50));
 		const {catalog} = await startCatalog(t, [entry(source, {vanished})]);

@@ -2,8 +2,8 @@ import test from 'ava';
 import {NotFoundError, SourceUnavailableError} from '../../src/errors.js';
 import {makeImage} from '../helpers/make-image.js';
 import {sameBytes} from '../helpers/same-bytes.js';
-import {startUpstream} from '../helpers/start-upstream.js';
-import {ask, makeAddress, manifestOf, readBody, readList, uuidOf} from './make-source.js';
+import {deadUrl, startUpstream} from '../helpers/start-upstream.js';
+import {ask, makeAddress, manifestOf, openTestSource, readBody, readList, uuidOf} from './make-source.js';
 
 test('the base URL may end in /datasets or not', async t => {
 	const image = makeImage();
@@ -140,6 +140,18 @@ test('a url on another host gets neither credentials nor extra headers', async t
 	});
 	t.is(files.of('file')[0]?.headers.authorization, undefined);
 	t.is(files.of('file')[0]?.headers['x-site'], undefined);
+});
+
+test('a url on another host that is dead takes nobody down', async t => {
+	const image = makeImage();
+	const elsewhere = (await deadUrl(t)).replace('127.0.0.1', 'localhost');
+	const upstream = await startUpstream(t, {kind: 'dsapi', images: [image], datasetUrls: elsewhere});
+	upstream.misbehave('file', {status: 404});
+	const source = openTestSource(t, upstream.url, {type: 'dsapi', redirects: 'any'});
+	await readList(source);
+	const opened = source.openFile(manifestOf(image), 0, {offset: 0}, ask());
+	t.is((await t.throwsAsync(opened, {instanceOf: SourceUnavailableError})).scope, 'item');
+	t.like(source.health(), {state: 'up', failures: 1});
 });
 
 for (const redirects of ['safe', 'none'] as const) {
