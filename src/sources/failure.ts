@@ -16,6 +16,8 @@ export interface FailureDetails {
 	readonly retryAfterMs?: number | undefined;
 	readonly transient?: boolean;
 	readonly unexpected?: boolean;
+	/** Another host than the source's own, which has single files at most. */
+	readonly elsewhere?: boolean;
 	/** Unless given, it follows from the others. */
 	readonly scope?: FailureScope;
 }
@@ -41,12 +43,12 @@ export class SourceFailure extends SourceUnavailableError {
 }
 
 /** Who answers is there, unless it says that it wants to be left alone. */
-function scopeOf({status, unexpected, retryAfterMs}: FailureDetails): FailureScope {
+function scopeOf({status, unexpected, retryAfterMs, elsewhere}: FailureDetails): FailureScope {
 	if (status === rangeNotSatisfiable) {
 		return 'part';
 	}
 	const isAnswer = (status !== undefined && status !== tooManyRequests) || unexpected === true;
-	return isAnswer && retryAfterMs === undefined ? 'item' : 'source';
+	return elsewhere === true || (isAnswer && retryAfterMs === undefined) ? 'item' : 'source';
 }
 
 /** Text that a server chose, fit for one line of a log. */

@@ -7,7 +7,7 @@
 import type {LookupFunction, Socket} from 'node:net';
 import type {Readable} from 'node:stream';
 import {rootCertificates} from 'node:tls';
-import {describe, type FailureScope} from '../errors.js';
+import {describe} from '../errors.js';
 import type {Clock} from '../host.js';
 import {showUrl, type Address} from './address.js';
 import type {Authorize} from './credentials.js';
@@ -145,10 +145,8 @@ export class Transport {
 	failure(url: URL | string, problem: string, details: FailureDetails = {}): SourceFailure {
 		const cause = details.cause === undefined ? '' : printable(describe(details.cause));
 		const why = cause === '' || problem.includes(cause) ? problem : `${problem} (${cause})`;
-		// Other hosts have single files, at most.
-		const scope: FailureScope | undefined = details.scope ?? (this.#isOwnHost(new URL(url)) ? undefined : 'item');
-		const shown = this.#shown(new URL(url));
-		return new SourceFailure(this.#source, `${shown} ${why}`, {...details, ...(scope === undefined ? {} : {scope})});
+		const at = new URL(url);
+		return new SourceFailure(this.#source, `${this.#shown(at)} ${why}`, {...details, elsewhere: !this.#isOwnHost(at)});
 	}
 
 	/** A file is read from now on, until what is returned is called. */

@@ -1,5 +1,6 @@
 import test from 'ava';
 import {NotFoundError, SourceUnavailableError} from '../../src/errors.js';
+import type {FileBody} from '../../src/sources/source.js';
 import {makeImage} from '../helpers/make-image.js';
 import {sameBytes} from '../helpers/same-bytes.js';
 import {deadUrl, startUpstream} from '../helpers/start-upstream.js';
@@ -152,6 +153,19 @@ test('a url on another host that is dead takes nobody down', async t => {
 	const opened = source.openFile(manifestOf(image), 0, {offset: 0}, ask());
 	t.is((await t.throwsAsync(opened, {instanceOf: SourceUnavailableError})).scope, 'item');
 	t.like(source.health(), {state: 'up', failures: 1});
+});
+
+test('a url on another host that gives no part may give the whole', async t => {
+	const image = makeImage({size: 1000});
+	const files = await startUpstream(t, {kind: 'both', images: [image]});
+	files.misbehave('file', {range: 'refused'});
+	const datasetUrls = files.url.replace('127.0.0.1', 'localhost');
+	const upstream = await startUpstream(t, {kind: 'dsapi', images: [image], datasetUrls});
+	upstream.misbehave('file', {status: 404});
+	const source = openTestSource(t, upstream.url, {type: 'dsapi', redirects: 'any'});
+	const open = (offset: number): Promise<FileBody> => source.openFile(manifestOf(image), 0, {offset}, ask());
+	t.is((await t.throwsAsync(open(500), {instanceOf: SourceUnavailableError})).scope, 'part');
+	sameBytes(t, await readBody(await open(0)), image.bytes);
 });
 
 for (const redirects of ['safe', 'none'] as const) {
