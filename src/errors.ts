@@ -184,3 +184,8 @@ function describeOne(error: Error): string {
 	}
 	return error.message || ('code' in error && typeof error.code === 'string' ? error.code : error.name);
 }
+
+/** What Node and the system call it, such as "ENOENT". */
+export function codeOf(error: unknown): string | undefined {
+	return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
+}

@@ -3,6 +3,7 @@
  */
 import {mkdir, stat} from 'node:fs/promises';
 import path from 'node:path';
+import {codeOf} from './errors.js';
 
 /** Node's own way has no end where a folder that is there cannot hold another, as in /proc. */
 export async function makeFolder(folder: string): Promise<void> {
@@ -25,8 +26,4 @@ function unlessThere(error: unknown): void {
 	if (codeOf(error) !== 'EEXIST') {
 		throw error;
 	}
-}
-
-function codeOf(error: unknown): unknown {
-	return error instanceof Error && 'code' in error ? error.code : undefined;
 }

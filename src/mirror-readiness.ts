@@ -8,7 +8,7 @@
 import {createHash} from 'node:crypto';
 import {open} from 'node:fs/promises';
 import {monitorEventLoopDelay, type IntervalHistogram} from 'node:perf_hooks';
-import {describe} from './errors.js';
+import {codeOf, describe} from './errors.js';
 import {pause, type Clock, type Host} from './host.js';
 
 export interface ReadinessFacts {
@@ -171,7 +171,7 @@ export class Vitals {
 		try {
 			await writeThrough(this.#file, content);
 		} catch (error) {
-			return fullCodes.has(codeOf(error))
+			return fullCodes.has(codeOf(error) ?? '')
 				? {broken: undefined, full: true}
 				: {broken: `the data directory cannot be written: ${describe(error)}`, full: false};
 		}
@@ -202,8 +202,4 @@ async function writeThrough(file: string, content: Uint8Array): Promise<void> {
 	} finally {
 		await handle.close();
 	}
-}
-
-function codeOf(error: unknown): string {
-	return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : '';
 }

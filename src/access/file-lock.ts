@@ -7,7 +7,7 @@
 import {randomBytes} from 'node:crypto';
 import {link, open, readFile, rename, rm, stat} from 'node:fs/promises';
 import {hostname} from 'node:os';
-import {MirrorError, UsageError, describe} from '../errors.js';
+import {codeOf, MirrorError, UsageError, describe} from '../errors.js';
 import {pause, type Clock} from '../host.js';
 
 /** Somebody took the lock away from us. Nothing has been written. */
@@ -134,8 +134,4 @@ function read(text: string): {pid: number | undefined; host: string | undefined}
 	} catch {
 		return {pid: undefined, host: undefined};
 	}
-}
-
-export function codeOf(error: unknown): string | undefined {
-	return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
 }

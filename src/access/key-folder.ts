@@ -6,8 +6,7 @@
  */
 import {readFile, readdir, stat} from 'node:fs/promises';
 import path from 'node:path';
-import {describe} from '../errors.js';
-import {codeOf} from './file-lock.js';
+import {codeOf, describe} from '../errors.js';
 import {readSshKeys, type SshKey} from './ssh-keys.js';
 import {userNamePattern} from './users-file.js';
 

@@ -7,10 +7,10 @@
 import {randomBytes} from 'node:crypto';
 import {chown, mkdir, open, readFile, rename, rm, stat} from 'node:fs/promises';
 import path from 'node:path';
-import {UsageError, describe} from '../errors.js';
+import {codeOf, UsageError, describe} from '../errors.js';
 import type {Clock} from '../host.js';
 import {rights, type Right} from './caller.js';
-import {LockLostError, codeOf, withLock} from './file-lock.js';
+import {LockLostError, withLock} from './file-lock.js';
 import {hashKind} from './passwords.js';
 
 export interface StoredToken {

@@ -5,7 +5,7 @@
  * nothing else, so that a test can end them at every operation and every byte.
  */
 import {constants, lstat, mkdir, open, readdir, rename, rm, statfs, type FileHandle} from 'node:fs/promises';
-import {MirrorError, NoSpaceError, describe} from '../errors.js';
+import {codeOf, MirrorError, NoSpaceError, describe} from '../errors.js';
 
 export interface DiskFile {
 	size(): Promise<number>;
@@ -61,7 +61,7 @@ export const machineDisk: Disk = {
 			const found = await lstat(path);
 			return {kind: found.isFile() ? 'file' : found.isDirectory() ? 'folder' : 'other', size: found.size};
 		} catch (error) {
-			if (['ENOENT', 'ENOTDIR'].includes(codeOf(error))) {
+			if (['ENOENT', 'ENOTDIR'].includes(codeOf(error) ?? '')) {
 				return undefined;
 			}
 			throw diskError(path, error);
@@ -151,7 +151,7 @@ export async function writeWhole(disk: Disk, path: string, bytes: Buffer, tempor
 /** What a failure of the file system means to whoever looks after the disk. */
 export function diskError(path: string, error: unknown): MirrorError {
 	const options = {cause: error};
-	switch (codeOf(error)) {
+	switch (codeOf(error) ?? '') {
 		case 'ENOSPC':
 		case 'EDQUOT':
 			return new NoSpaceError(`there is no room left for ${path}`, options);
@@ -219,7 +219,7 @@ class HandleFile implements DiskFile {
 			await this.#handle.sync();
 		} catch (error) {
 			// Some file systems of user space know no such thing.
-			if (!['EINVAL', 'ENOSYS', 'ENOTSUP', 'EOPNOTSUPP'].includes(codeOf(error))) {
+			if (!['EINVAL', 'ENOSYS', 'ENOTSUP', 'EOPNOTSUPP'].includes(codeOf(error) ?? '')) {
 				throw diskError(this.#path, error);
 			}
 		}
@@ -236,8 +236,4 @@ async function said<T>(path: string, work: Promise<T>): Promise<T> {
 	} catch (error) {
 		throw diskError(path, error);
 	}
-}
-
-function codeOf(error: unknown): string {
-	return error instanceof Error && 'code' in error ? String(error.code) : '';
 }

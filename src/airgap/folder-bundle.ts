@@ -7,7 +7,7 @@
 import {constants} from 'node:fs';
 import {lstat, open, type FileHandle} from 'node:fs/promises';
 import {join} from 'node:path';
-import {IntegrityError} from '../errors.js';
+import {codeOf, IntegrityError} from '../errors.js';
 import {checkLayout, maxLayoutBytes, maxSignatureBytes, type BundleBlob, type BundleFiles} from './bundle-files.js';
 import {readPieces} from './file-pieces.js';
 import {blobPath, isDigest, maxIndexBytes} from './oci.js';
@@ -162,8 +162,4 @@ export class FolderBundle implements BundleFiles {
 			this.#odd.push(what);
 		}
 	}
-}
-
-function codeOf(error: unknown): string | undefined {
-	return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
 }

@@ -9,13 +9,13 @@ import {createServer, type IncomingMessage, type Server, type ServerOptions, typ
 import {createServer as createTlsServer, type Server as TlsServer} from 'node:https';
 import type {ServerOpts, Socket} from 'node:net';
 import {createSecureContext, type SecureContextOptions} from 'node:tls';
-import {describe, UsageError} from '../errors.js';
+import {codeOf, describe, UsageError} from '../errors.js';
 import {Connection} from './connection.js';
 import {Doors} from './doors.js';
 import type {Front} from './front.js';
 import {answerAndEnd, answerMalformed} from './malformed.js';
 import {RequestError} from './request-error.js';
-import {clearSocketPath, codeOf} from './unix-socket.js';
+import {clearSocketPath} from './unix-socket.js';
 
 export interface TlsFiles {
 	readonly certFile: string;

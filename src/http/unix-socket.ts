@@ -5,7 +5,7 @@
  */
 import {lstat, unlink} from 'node:fs/promises';
 import {connect} from 'node:net';
-import {UsageError} from '../errors.js';
+import {codeOf, UsageError} from '../errors.js';
 
 /** What Linux and illumos take. Of a longer path, Node would bind the beginning without a word. */
 const maxPathBytes = 107;
@@ -43,8 +43,4 @@ function somebodyAnswers(path: string): Promise<boolean> {
 		// Any other failure (a full queue, no permission) is no proof that nobody is there.
 		socket.once('error', error => resolve(!['ECONNREFUSED', 'ENOENT'].includes(codeOf(error) ?? '')));
 	});
-}
-
-export function codeOf(error: unknown): string | undefined {
-	return error instanceof Error && 'code' in error ? String(error.code) : undefined;
 }
