@@ -68,7 +68,7 @@ export class UserActions {
 			return;
 		}
 		if (accounts.length === 0) {
-			this.#say('there are no users');
+			this.#say(`there are no users: none in ${this.#file}, and none in the configuration`);
 			return;
 		}
 		this.#table([

@@ -26,9 +26,18 @@ export class ClientAsk implements Ask {
 
 /** Whether what that mirror asked for itself has come back to it. */
 export function isCircle(headers: IncomingHttpHeaders, instanceId: string): boolean {
+	return hopsOf(headers).includes(instanceId);
+}
+
+/** Whether it came back with nobody in between: that mirror has its own address among its sources. */
+export function isOwnQuestion(headers: IncomingHttpHeaders, instanceId: string): boolean {
+	return headers['x-imgmirror-via'] !== undefined && hopsOf(headers).at(-1) === instanceId;
+}
+
+function hopsOf(headers: IncomingHttpHeaders): readonly string[] {
 	return viaOf(headers)
 		.split(',')
-		.some(name => name.trim() === instanceId);
+		.map(name => name.trim());
 }
 
 /** The mirrors that it has come through already; empty: none. */

@@ -11,6 +11,7 @@ import {fastify, type FastifyInstance} from 'fastify';
 import {MirrorError, NotFoundError, StoppingError} from '../errors.js';
 import type {Host} from '../host.js';
 import {allRoutes, type RouteSettings, type Served} from './all-routes.js';
+import {isOwnQuestion} from './client-ask.js';
 import type {Connection} from './connection.js';
 import {Exchange} from './exchange.js';
 import type {Front} from './front.js';
@@ -290,6 +291,9 @@ class HttpServer implements HttpFront {
 	#start(exchange: Exchange, request: IncomingMessage, response: ServerResponse): void {
 		try {
 			checkRequest(request);
+			if (isOwnQuestion(exchange.headers, this.#front.instanceId)) {
+				throw new RequestError('LOOP', 'this mirror asks itself: one of its sources is its own address');
+			}
 			// The command line does not know what the server was started with.
 			const basePath = exchange.peer.kind === 'control' ? '' : this.#settings.basePath;
 			exchange.target = parseTarget(request.url ?? '', basePath);

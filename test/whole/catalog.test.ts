@@ -190,6 +190,24 @@ test('two mirrors that name each other as sources do not ask in circles', async 
 	t.is((await one.get(`/images/${makeImage().uuid}`)).status, 404);
 });
 
+test('a mirror that is its own source says so, and lists what the others have', async t => {
+	const image = makeImage();
+	const upstream = await startUpstream(t, {images: [image]});
+	const up = {name: 'up', url: upstream.url, listTtl: '1s', vanished: 'drop'} as const;
+	const mirror = await startMirror(t, {sources: [up]});
+	await mirror.reload({sources: [up, {name: 'self', url: mirror.url, type: 'imgapi'}]});
+	const problem = await mirror.until(({sources: [, self]}) => self?.lastError);
+	t.regex(problem, /this mirror asks itself: one of its sources is its own address/u);
+	t.is((await mirror.get(`/images/${image.uuid}`)).status, 200);
+	// From itself it would have it for ever.
+	upstream.remove(image);
+	await mirror.until(({merged}) => merged === 0);
+	t.deepEqual((await mirror.get('/images')).json(), []);
+	// What others have asked before is another matter.
+	const other = await mirror.get('/images', {headers: {'x-imgmirror-via': 'somebody'}});
+	t.is(other.status, 200);
+});
+
 test('an image dropped upstream is dropped here, with its file, if the operator wants it so', async t => {
 	const [gone, stays] = [makeImage({size: 100_000}), makeImage()];
 	const upstream = await startUpstream(t, {images: [gone, stays]});
