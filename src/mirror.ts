@@ -28,10 +28,16 @@ export interface FoundImage {
 	readonly cache: CacheOutcome;
 }
 
-export interface SearchResult {
+/** Which list it was that something was found in. */
+export interface ListState {
+	/** Another number for every other list. */
+	readonly version: number;
+	readonly cache: CacheOutcome;
+}
+
+export interface SearchResult extends ListState {
 	/** In the order that the query asks for. */
 	readonly images: readonly Manifest[];
-	readonly cache: CacheOutcome;
 }
 
 /** A list as it goes out: a JSON array indented by two spaces. */
@@ -128,6 +134,8 @@ export interface MirrorApi {
 	listNow(query: ImageQuery): Listing | undefined;
 	/** The same as manifests. */
 	search(query: ImageQuery, ask: Ask): Promise<SearchResult>;
+	/** Which list both would look at now, without waiting; `undefined`: that cannot be said without. */
+	listState(): ListState | undefined;
 	/** Throws NotFoundError (nobody has it) or SourceUnavailableError (nobody can tell). */
 	find(uuid: Uuid, ask: Ask): Promise<FoundImage>;
 	/** What `find` would say without waiting; `undefined`: that cannot be said without. */
@@ -187,6 +195,10 @@ export class Mirror implements MirrorApi {
 
 	search(query: ImageQuery, ask: Ask): Promise<SearchResult> {
 		return this.#catalog.search(query, ask);
+	}
+
+	listState(): ListState | undefined {
+		return this.#catalog.state();
 	}
 
 	async find(uuid: Uuid, ask: Ask): Promise<FoundImage> {

@@ -31,9 +31,7 @@ import {OneByOne} from './waiting.js';
 export type {FoundManifest} from './finder.js';
 export type {HeldImage} from './known.js';
 export type {LocalImages} from './local-images.js';
-export type {CurrentBytes} from './current-list.js';
 export type {ListBytes} from './listing.js';
-export type {Conflict} from './merge.js';
 export type {CatalogSource, HoldRule} from './catalog-source.js';
 export type {HoldsFile, OperatorHold} from './holds.js';
 export type {HoldReason} from './offers.js';
@@ -179,8 +177,13 @@ export class Catalog {
 		return this.#current.get(ask);
 	}
 
-	search(query: ImageQuery, ask: Ask): Promise<{images: readonly Manifest[]; cache: Snapshot['cache']}> {
+	search(query: ImageQuery, ask: Ask): Promise<Snapshot> {
 		return this.#current.search(query, ask);
+	}
+
+	/** What `search` would look at without waiting; `undefined`: it would wait. */
+	state(): Snapshot | undefined {
+		return this.#current.state();
 	}
 
 	/** The same as bytes ready to send. */

@@ -6,7 +6,6 @@
 import {SourceUnavailableError} from '../errors.js';
 import type {Clock} from '../host.js';
 import {runImageQuery, type ImageQuery} from '../image/query.js';
-import type {Manifest} from '../image/manifest.js';
 import type {Ask} from '../sources/source.js';
 import {firstLists, nobodyWaits, type FirstListsOwner} from './first-lists.js';
 import {Listings, type ListBytes} from './listing.js';
@@ -89,9 +88,16 @@ export class CurrentList {
 		return hasWaited ? {...snapshot, cache: 'miss'} : snapshot;
 	}
 
-	async search(query: ImageQuery, ask: Ask): Promise<{images: readonly Manifest[]; cache: Snapshot['cache']}> {
-		const {images, cache} = await this.get(ask);
-		return {images: runImageQuery(query, images), cache};
+	/** Those that match. */
+	async search(query: ImageQuery, ask: Ask): Promise<Snapshot> {
+		const {version, images, cache} = await this.get(ask);
+		return {version, images: runImageQuery(query, images), cache};
+	}
+
+	/** What `get` would give at once; `undefined`: it would take longer. */
+	state(): Snapshot | undefined {
+		this.#owner.touch();
+		return nobodyWaits(this.#first) ? this.snapshot() : undefined;
 	}
 
 	/** The same as bytes. */
@@ -107,11 +113,11 @@ export class CurrentList {
 
 	/** What `bytes` would give at once, as others have been given it before; `undefined`: it would take longer. */
 	ready(query: ImageQuery): CurrentBytes | undefined {
-		this.#owner.touch();
-		if (!nobodyWaits(this.#first)) {
+		const state = this.state();
+		if (state === undefined) {
 			return undefined;
 		}
-		const {version, cache} = this.snapshot();
+		const {version, cache} = state;
 		const kept = this.#listings.kept(version, query);
 		if (kept === undefined) {
 			return undefined;

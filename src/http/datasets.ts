@@ -5,15 +5,16 @@
  * URLs in these manifests are absolute. imgadm sends them back to us as they stand, so they are made for each request
  * from where that request came to, unless the configuration says what we are called.
  */
-import {createHash, randomUUID} from 'node:crypto';
+import {createHash} from 'node:crypto';
 import {NotFoundError} from '../errors.js';
 import {datasetPath, datasetText, findByUrn, type DatasetNames} from '../image/dataset.js';
 import {prettyJson} from '../image/json-text.js';
 import {isUuid, type Manifest} from '../image/manifest.js';
 import {parseDatasetQuery, parseImageQuery, runDatasetQuery, scalarParam} from '../image/query.js';
-import type {FoundImage, MirrorApi} from '../mirror.js';
+import type {FoundImage, ListState, MirrorApi, SearchResult} from '../mirror.js';
 import {baseUrl, type BaseUrlSettings} from './base-url.js';
 import {unlessSatisfied} from './conditions.js';
+import {DatasetLists, type DatasetList, type ListKey} from './dataset-lists.js';
 import type {Exchange} from './exchange.js';
 import {inChannel, maySee} from './image-requests.js';
 import {RequestError} from './request-error.js';
@@ -25,42 +26,14 @@ export interface DatasetSettings extends BaseUrlSettings {
 	readonly datasetNames: DatasetNames;
 }
 
-/** A dataset's manifest as it stands in the list, in the pieces between which the base URL goes. */
-interface Text {
-	readonly pieces: readonly string[];
-	readonly bytes: number;
-	/** Stands for the pieces in the list's ETag. */
-	readonly digest: Buffer;
-}
-
 export function datasetRoutes(options: {
 	readonly mirror: MirrorApi;
 	readonly files: SendFileContext;
 	readonly settings: () => DatasetSettings;
 }): readonly Route[] {
 	const {mirror, files, settings} = options;
-	// Nobody outside knows it, so no manifest can contain it.
-	const urlPlace = `http://${randomUUID()}`;
-	let textsFor = settings().datasetNames;
-	let texts = new WeakMap<Manifest, Text>();
+	const lists = new DatasetLists();
 	const byPath = new WeakMap<readonly Manifest[], Promise<PathIndex>>();
-
-	function textOf(manifest: Manifest): Text {
-		const {datasetNames} = settings();
-		if (datasetNames !== textsFor) {
-			textsFor = datasetNames;
-			texts = new WeakMap();
-		}
-		let text = texts.get(manifest);
-		if (text === undefined) {
-			const pretty = prettyJson(datasetText(manifest, datasetNames)(urlPlace), 1);
-			const digest = createHash('sha1').update(pretty.replaceAll(urlPlace, '')).digest();
-			const pieces = pretty.split(urlPlace);
-			text = {pieces, bytes: pieces.reduce((sum, piece) => sum + Buffer.byteLength(piece), 0), digest};
-			texts.set(manifest, text);
-		}
-		return text;
-	}
 
 	/** DSAPI has no channels: where we have some, those who do not ask for another see the default one. */
 	function channelOf(exchange: Exchange): string | undefined {
@@ -71,59 +44,61 @@ export function datasetRoutes(options: {
 	}
 
 	/** Every active image that the caller may see, oldest first. */
-	async function everything(exchange: Exchange): Promise<readonly Manifest[]> {
+	async function everything(exchange: Exchange, channel = channelOf(exchange)): Promise<SearchResult> {
 		const query = parseImageQuery(new Map(), {
 			authenticated: false,
 			seesPrivate: seesPrivate(exchange),
-			channel: channelOf(exchange),
+			channel,
 			showChannels: false,
 		});
-		const {images, cache} = await mirror.search(query, exchange.ask);
-		exchange.note({cache});
-		return images;
+		const found = await mirror.search(query, exchange.ask);
+		exchange.note({cache: found.cache});
+		return found;
 	}
 
 	async function list(exchange: Exchange): Promise<void> {
 		const query = parseDatasetQuery(exchange.query, {seesPrivate: seesPrivate(exchange)});
-		const datasets = runDatasetQuery(query, await everything(exchange));
+		const {datasetNames: names} = settings();
 		const base = JSON.stringify(baseUrl(exchange, settings())).slice(1, -1);
-		const {length, etag} = await measure(datasets, base);
-		const headers = unlessSatisfied(exchange, etag);
-		if (headers !== undefined) {
-			await exchange.chunks(200, write(datasets, base), {
-				'Content-Type': 'application/json',
-				'Content-Length': length,
-				...headers,
-			});
-		}
-	}
-
-	/** What `write` will have written: said before, without holding it. */
-	async function measure(datasets: readonly Manifest[], base: string): Promise<{length: number; etag: string}> {
-		const hash = createHash('sha1').update(base);
-		let length = '[]'.length;
-		for await (const slice of slices(datasets)) {
-			for (const manifest of slice) {
-				const {pieces, bytes, digest} = textOf(manifest);
-				hash.update(digest);
-				length += bytes + (pieces.length - 1) * Buffer.byteLength(base) + ',\n  '.length;
-			}
-		}
-		return {length, etag: hash.digest('hex')};
-	}
-
-	async function* write(datasets: readonly Manifest[], base: string): AsyncGenerator<Buffer, void, undefined> {
-		if (datasets.length === 0) {
-			yield Buffer.from('[]');
+		const channel = channelOf(exchange);
+		const text = `${query.key} ${channel ?? ''} ${base}`;
+		const state = mirror.listState();
+		const kept = state && lists.kept({version: state.version, text}, names);
+		if (state !== undefined && kept !== undefined) {
+			exchange.note({cache: state.cache});
+			await send(exchange, kept, {...state, text});
 			return;
 		}
-		let before = '[\n  ';
-		for await (const slice of slices(datasets)) {
-			const written = slice.map(manifest => textOf(manifest).pieces.join(base)).join(',\n  ');
-			yield Buffer.from(before + written);
-			before = ',\n  ';
+		const found = await everything(exchange, channel);
+		const datasets = runDatasetQuery(query, found.images);
+		const {version, cache} = found;
+		await send(exchange, await lists.make({version, text}, {datasets, names, base}), {version, cache, text});
+	}
+
+	async function send(
+		exchange: Exchange,
+		list: DatasetList,
+		{version, cache, text}: ListState & ListKey,
+	): Promise<void> {
+		const {datasetNames: names} = settings();
+		if (list.chunks !== undefined && exchange.headers.host) {
+			// Other names and channels, and other places to find us at, have all that stands forgotten.
+			exchange.holds = () => {
+				const now = mirror.listState();
+				return now?.version === version && now.cache === cache;
+			};
+			exchange.partsNow = () => lists.kept({version, text}, names)?.chunks;
 		}
-		yield Buffer.from('\n]');
+		const headers = unlessSatisfied(exchange, list.etag);
+		if (headers === undefined) {
+			return;
+		}
+		const all = {'Content-Type': 'application/json', ...headers};
+		if (list.chunks === undefined) {
+			await exchange.chunks(200, list.parts(), {...all, 'Content-Length': list.length});
+		} else {
+			await exchange.whole(200, list.chunks, all);
+		}
 	}
 
 	/** By uuid whatever the mirror can find, since origins may be in no list; by URN what is listed. */
@@ -143,7 +118,7 @@ export function datasetRoutes(options: {
 	}
 
 	async function uuidOf(exchange: Exchange, urn: string): Promise<Manifest['uuid']> {
-		const listed = everyDataset(await everything(exchange));
+		const listed = everyDataset((await everything(exchange)).images);
 		const dataset = findByUrn(urn, listed, settings().datasetNames);
 		if (dataset === undefined) {
 			throw new NotFoundError(`there is no dataset ${urn}`);
@@ -170,7 +145,7 @@ export function datasetRoutes(options: {
 	}
 
 	async function getAsset(exchange: Exchange, {path = ''}: Params): Promise<void> {
-		const images = await everything(exchange);
+		const {images} = await everything(exchange);
 		let paths = byPath.get(images);
 		if (paths === undefined) {
 			paths = indexPaths(images);
@@ -188,7 +163,7 @@ export function datasetRoutes(options: {
 
 	const dsapi = {speaks: 'dsapi'} as const;
 	return [
-		{...dsapi, path: '/datasets', json: true, methods: {GET: open(list)}},
+		{...dsapi, path: '/datasets', json: true, often: true, methods: {GET: open(list)}},
 		{...dsapi, path: '/datasets/:id', json: true, methods: {GET: open(getDataset)}},
 		{...dsapi, path: '/datasets/:id/:path', methods: {GET: open(getFile)}},
 		{...dsapi, path: '/assets/:path', methods: {GET: open(getAsset)}},

@@ -47,7 +47,8 @@ test('the list is that of all sources, sorted, active images only', async t => {
 test('without sources, the list is empty but for what is held', async t => {
 	const held = image();
 	const {catalog} = await startCatalog(t, [], {held: [{manifest: held, source: 'once'}]});
-	t.deepEqual(await catalog.search(query(), someAsk()), {images: [held], cache: 'hit'});
+	const found = await catalog.search(query(), someAsk());
+	t.deepEqual({images: found.images, cache: found.cache}, {images: [held], cache: 'hit'});
 	t.deepEqual(await catalog.find(held.uuid, someAsk()), {manifest: held, source: 'once', cache: 'hit'});
 	await t.throwsAsync(catalog.find(image().uuid, someAsk()), {instanceOf: NotFoundError});
 
@@ -216,7 +217,8 @@ test('what is held is said at once while sources are silent', async t => {
 	const first = catalog.search(query(), someAsk());
 	await clock.timerDueIn(1000, 1000);
 	await clock.advance(1000);
-	t.deepEqual(await first, {images: [held], cache: 'stale'});
+	const found = await first;
+	t.deepEqual({images: found.images, cache: found.cache}, {images: [held], cache: 'stale'});
 	t.deepEqual(await catalog.find(held.uuid, someAsk()), {manifest: held, source: 'a', cache: 'stale'});
 });
 
@@ -487,7 +489,8 @@ test('with the memory deleted and the sources down, what is held is listed, foun
 	const wanted = entry(source, {matches: ({os}) => os !== 'windows'});
 	const {catalog} = await startCatalog(t, [wanted], {held});
 	await catalog.current(someAsk());
-	t.deepEqual(await catalog.search(query(), someAsk()), {images: [one, two], cache: 'stale'});
+	const found = await catalog.search(query(), someAsk());
+	t.deepEqual({images: found.images, cache: found.cache}, {images: [one, two], cache: 'stale'});
 	t.like(await catalog.find(one.uuid, someAsk()), {manifest: one, source: 'a', cache: 'stale'});
 	t.like(await catalog.find(two.uuid, someAsk()), {manifest: two, source: 'gone', cache: 'hit'});
 	t.like(await catalog.find(off.uuid, someAsk()), {manifest: off, source: 'a', cache: 'stale'});

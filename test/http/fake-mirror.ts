@@ -16,6 +16,7 @@ import type {
 	FoundImage,
 	IconFile,
 	Listing,
+	ListState,
 	MirrorApi,
 	OpenFile,
 	Readiness,
@@ -66,6 +67,10 @@ export class FakeMirror implements MirrorApi {
 	ready: Readiness = {ready: true, problems: [], warnings: []};
 	/** What `listNow` and `findNow` say; left out: that they cannot tell. */
 	listedNow: Listing | undefined;
+	/** Of the list; another when somebody has made it another. */
+	version = 1;
+	/** Whether `listState` can tell. */
+	tellsState = false;
 	foundNow: FoundImage | undefined;
 	openFiles = 0;
 	openedFiles = 0;
@@ -120,7 +125,11 @@ export class FakeMirror implements MirrorApi {
 
 	async search(query: ImageQuery, ask: Ask): Promise<SearchResult> {
 		await this.called('search', ask, query.key);
-		return {images: runImageQuery(query, this.#listed()), cache: this.cache};
+		return {version: this.version, images: runImageQuery(query, this.#listed()), cache: this.cache};
+	}
+
+	listState(): ListState | undefined {
+		return this.tellsState ? {version: this.version, cache: this.cache} : undefined;
 	}
 
 	async find(uuid: Uuid, ask: Ask): Promise<FoundImage> {

@@ -666,13 +666,16 @@ test('a file asked for through this mirror already is refused unless it is here,
 	}
 	t.false(mirror.calls.some(({verb}) => verb === 'body' || verb === 'readIcon'));
 	mirror.cache = 'hit';
-	for (const path of [at, '/images', `${at}/file`, '/datasets']) {
-		t.is((await ask(url, path, {headers: {'x-imgmirror-via': 'this-mirror'}})).status, 200, path);
+	for (const path of [at, '/images', `${at}/file`, '/datasets', '/ping']) {
+		t.is((await ask(url, path, {headers: {'x-imgmirror-via': 'this-mirror, other'}})).status, 200, path);
+		// Nobody in between: it has its own address among its sources.
+		const {status, json} = await ask(url, path, {headers: {'x-imgmirror-via': 'other, this-mirror'}});
+		t.is(status, 503, path);
+		t.regex((json as {message: string}).message, /this mirror asks itself/u);
 	}
 	mirror.calls.length = 0;
 	await ask(url, at, {headers: {'x-imgmirror-via': 'one, two'}});
 	t.is(mirror.calls[0]?.ask?.via, 'one, two');
 	await ask(url, at);
 	t.is(mirror.calls[1]?.ask?.via, undefined);
-	t.is((await ask(url, '/ping', {headers: {'x-imgmirror-via': 'this-mirror'}})).status, 200);
 });

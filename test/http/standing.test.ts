@@ -59,6 +59,7 @@ async function start(t: ExecutionContext, options: FrontOptions = {}): Promise<S
 		await mirror.called('list');
 		return mirror.listedNow ?? listedNow;
 	};
+	mirror.tellsState = true;
 	mirror.calls.splice(0);
 	const talker = await Talker.open(t, port);
 	return {
@@ -82,6 +83,8 @@ for (const [what, text, verb] of [
 	['the head of a manifest', get(`/images/${uuid}`, '', 'HEAD'), 'find'],
 	['a list, compressed', theList, 'list'],
 	['the head of a list', get('/images', '', 'HEAD'), 'list'],
+	['a list of datasets', get('/datasets'), 'search'],
+	['the head of a list of datasets', get('/datasets?os=smartos', '', 'HEAD'), 'search'],
 ] as const) {
 	test(`what is said again is not found again: ${what}`, async t => {
 		const {mirror, talker, warmUp, host} = await start(t);
@@ -163,6 +166,40 @@ test('another list, or the same of another age: what is listed is said', async t
 	mirror.listedNow = listedNow && {...listedNow, encodings: [], etag: 'another'};
 	t.notRegex((await talker.ask(theList)).head, /content-encoding/iu);
 	t.is(mirror.callsOf('list'), calls + 2);
+});
+
+test('another list of datasets, or the same of another age, or for others: what is listed is said', async t => {
+	const access = new FakeAccess({}, {network: ['read']});
+	const {mirror, talker, warmUp, front} = await start(t, {access});
+	const datasets = get('/datasets');
+	const [first] = await warmUp(datasets);
+	t.is(mirror.callsOf('search'), 1, 'it is kept from the first on');
+	mirror.cache = 'stale';
+	const stale = await talker.ask(datasets);
+	t.regex(stale.head, /^x-cache: stale/imu);
+	t.is(stale.body, first?.body ?? '');
+	t.is(mirror.callsOf('search'), 1);
+	mirror.version++;
+	t.is((await talker.ask(datasets)).body, first?.body ?? '');
+	t.is(mirror.callsOf('search'), 2);
+	// Where a client finds us is what it says.
+	const elsewhere = await talker.ask(datasets.replace(/^Host: .*$/imu, 'Host: elsewhere'));
+	t.is(mirror.callsOf('search'), 3);
+	t.true(elsewhere.body.includes('"url": "http://elsewhere/'));
+	t.is((await talker.ask(datasets)).body, first?.body ?? '');
+	t.is(mirror.callsOf('search'), 3);
+	access.network = ['read', 'private'];
+	await talker.ask(datasets);
+	t.is(mirror.callsOf('search'), 4, 'who sees more has another list');
+	access.network = ['read'];
+	front.setOptions({...settings, publicUrl: 'http://pub'});
+	t.true((await talker.ask(datasets)).body.includes('"url": "http://pub/'));
+	// It cannot be told what the list is.
+	mirror.tellsState = false;
+	const calls = mirror.callsOf('search');
+	await talker.ask(datasets);
+	await talker.ask(datasets);
+	t.is(mirror.callsOf('search'), calls + 2);
 });
 
 for (const [what, text, parts] of [
