@@ -183,7 +183,7 @@ export class Operating {
 		});
 		metrics.pinnedImages.set([...this.#pins.list()].length);
 		metrics.heldImages.set(catalog.heldImages().length);
-		metrics.damagedImages.set(this.#verification.damaged().length);
+		metrics.damagedImages.set(this.#verification.damaged().length + this.#parts.mirror.publish.unreadable.length);
 	}
 
 	async stop(): Promise<void> {
@@ -274,6 +274,7 @@ export class Operating {
 			vitals: await this.#vitals.signs(),
 			diskLow: store.keeper.low !== undefined,
 			damaged: this.#verification.damaged(),
+			unreadable: this.#parts.mirror.publish.unreadable,
 			failingHooks: this.#webhooks
 				.report()
 				.filter(({failingSince, gone}) => failingSince !== undefined || gone)

@@ -28,6 +28,7 @@ import type {Config} from './config.js';
 import {NotFoundError, asError} from './errors.js';
 import {Events, LogTail, Metrics, createLogger, systemClock, type Host} from './host.js';
 import {startHttp, type HttpFront, type HttpSettings, type ListenOptions} from './http/server.js';
+import type {Manifest} from './image/manifest.js';
 import {Mirror} from './mirror.js';
 
 export interface AssembleOptions {
@@ -138,6 +139,11 @@ async function build(
 					throw error;
 				}
 			},
+			childOf(origin) {
+				const isChild = (image: Manifest): boolean => image.origin === origin.uuid && image.local === undefined;
+				const child = catalog.snapshot().images.find(isChild);
+				return child === undefined || catalog.suppliersFor(origin, 0).length > 0 ? undefined : child.uuid;
+			},
 		},
 		changed: () => catalog.localChanged(),
 	});
@@ -232,10 +238,13 @@ interface Parts {
 
 class Running implements RunningMirror {
 	readonly #parts: Parts;
+	/** What a reload does not change is as it was then. */
+	readonly #started: Config;
 	#config: Config;
 	#stopping: Promise<void> | undefined;
 
 	constructor({config, parts}: {config: Config; parts: Parts}) {
+		this.#started = config;
 		this.#config = config;
 		this.#parts = parts;
 	}
@@ -261,16 +270,15 @@ class Running implements RunningMirror {
 		}
 		await catalog.setSources(planned.use());
 		await publishing.configure(config);
-		front.setOptions(httpSettings(config));
+		front.setOptions(httpSettings(config, this.#started));
 		flights.setLimits(flightLimits(config));
 		store.quarantined.setLimits(config.quarantine);
-		const keep = await keepLimits(config, config.data);
+		const keep = await keepLimits(config, this.#started.data);
 		operating.configure(config, keep);
 		airgap.configure(config, keep.minFreeBytes);
 		host.log.level = config.log.level;
-		const notes = restartNotes(this.#config, config);
 		this.#config = config;
-		return notes;
+		return restartNotes(this.#started, config);
 	}
 
 	tidy(): Promise<void> {
@@ -331,10 +339,11 @@ function flightLimits(config: Config): FlightLimits {
 	return {...config.transfers, background: config.prefetch.concurrent, retries};
 }
 
-function httpSettings(config: Config): HttpSettings {
+function httpSettings(config: Config, {basePath, publicUrl}: Config = config): HttpSettings {
 	return {
-		basePath: config.basePath,
-		publicUrl: config.publicUrl,
+		basePath,
+		// It ends in the base path.
+		publicUrl: config.basePath === basePath ? config.publicUrl : publicUrl,
 		datasetNames: config.datasets,
 		limits: config.http,
 		mode: config.mode,

@@ -202,7 +202,7 @@ export class Metrics {
 	readonly heldImages = this.#gauge('imgmirror_held_images', 'Images of sources that are not offered yet.', []);
 	readonly damagedImages = this.#gauge(
 		'imgmirror_damaged_images',
-		'Published images whose file is wrong on our own disk, with no other to be had.',
+		'Published images whose file is wrong on our own disk, with no other to be had, or whose record cannot be read.',
 		[],
 	);
 	readonly scrubbedBytes = this.#counter('imgmirror_scrubbed_bytes_total', 'Bytes of files read again.', []);

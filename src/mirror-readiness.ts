@@ -26,6 +26,8 @@ export interface ReadinessFacts {
 	readonly diskLow: boolean;
 	/** Published images whose file is wrong on our own disk. */
 	readonly damaged: readonly {readonly name: string; readonly uuid: string}[];
+	/** Published images whose record cannot be read, by uuid. */
+	readonly unreadable: readonly string[];
 	/** Webhooks that do not take what they are told, by name. */
 	readonly failingHooks: readonly string[];
 }
@@ -50,7 +52,7 @@ export interface Judgement {
 const mostLagMs = 1000;
 
 export function readiness(facts: ReadinessFacts): Judgement {
-	const {stopping, images, sources, vitals, diskLow, damaged, failingHooks} = facts;
+	const {stopping, images, sources, vitals, diskLow, damaged, unreadable, failingHooks} = facts;
 	const problems: string[] = [];
 	const warnings: string[] = [];
 	if (stopping) {
@@ -76,6 +78,9 @@ export function readiness(facts: ReadinessFacts): Judgement {
 	}
 	for (const {name, uuid} of damaged) {
 		warnings.push(`the file of the published image ${name} (${uuid}) is damaged, and there is no other`);
+	}
+	for (const uuid of unreadable) {
+		warnings.push(`the record of the published image ${uuid} cannot be read: it is not offered`);
 	}
 	if (failingHooks.length > 0) {
 		warnings.push(

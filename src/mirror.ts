@@ -7,7 +7,7 @@
 import type {Flights} from './blobs/flights.js';
 import type {DiskStore} from './blobs/store.js';
 import type {Catalog, ListBytes} from './catalog/catalog.js';
-import {NotFoundError, asError} from './errors.js';
+import {NotFoundError, SourceUnavailableError, asError} from './errors.js';
 import type {Host} from './host.js';
 import {localName} from './catalog/local-images.js';
 import type {Manifest, Uuid} from './image/manifest.js';
@@ -38,6 +38,8 @@ export interface ListState {
 export interface SearchResult extends ListState {
 	/** In the order that the query asks for. */
 	readonly images: readonly Manifest[];
+	/** A source whose list is not known: what has not been found may be there. */
+	readonly silent?: {readonly source: string; readonly problem: string} | undefined;
 }
 
 /** A list as it goes out: a JSON array indented by two spaces. */
@@ -206,7 +208,11 @@ export class Mirror implements MirrorApi {
 		if (known !== undefined) {
 			return known;
 		}
-		const found = await this.#catalog.find(uuid, ask);
+		const found = await this.#catalog.find(uuid, ask).catch((error: unknown) => {
+			throw error instanceof NotFoundError && this.publish.unreadable.includes(uuid)
+				? new SourceUnavailableError(localName, `image ${uuid} was published here, and its record cannot be read`)
+				: error;
+		});
 		if (found.source !== localName) {
 			return found;
 		}

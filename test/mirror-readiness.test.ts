@@ -13,6 +13,7 @@ const well: ReadinessFacts = {
 	vitals: {broken: undefined, full: false, lagMs: 21},
 	diskLow: false,
 	damaged: [],
+	unreadable: [],
 	failingHooks: [],
 };
 
@@ -56,6 +57,7 @@ test('what keeps nobody from being served is a warning', t => {
 			['the disk is full: what is not here yet is passed through and not kept'],
 		],
 		[{damaged: [image]}, [`the file of the published image base (${image.uuid}) is damaged, and there is no other`]],
+		[{unreadable: [image.uuid]}, [`the record of the published image ${image.uuid} cannot be read: it is not offered`]],
 		[{failingHooks: ['ops']}, ['a webhook does not answer: ops']],
 		[{failingHooks: ['ops', 'chat']}, ['webhooks do not answer: ops, chat']],
 	] as const) {

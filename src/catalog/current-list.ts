@@ -3,14 +3,14 @@
  *
  * Whoever asks for it reminds the sources of their age, so that one whose list has become old is asked again behind.
  */
-import {SourceUnavailableError} from '../errors.js';
+import {asError, NotFoundError, SourceUnavailableError} from '../errors.js';
 import type {Clock} from '../host.js';
 import {runImageQuery, type ImageQuery} from '../image/query.js';
 import type {Ask} from '../sources/source.js';
 import {firstLists, nobodyWaits, type FirstListsOwner} from './first-lists.js';
 import {Listings, type ListBytes} from './listing.js';
 import type {MergedList} from './merged-list.js';
-import type {Snapshot} from './options.js';
+import type {SilentSource, Snapshot} from './options.js';
 import type {SourceList} from './source-list.js';
 import {untilAborted} from './waiting.js';
 
@@ -52,16 +52,17 @@ export class CurrentList {
 	/** As it is, without waiting. */
 	snapshot(): Snapshot {
 		const {merged} = this.#owner;
-		let [known, isStale] = [0, false];
-		const lists = this.#owner.lists();
-		for (const list of lists) {
+		let isStale = false;
+		let silent: SourceList | undefined;
+		for (const list of this.#owner.lists()) {
 			if (list.known) {
-				known++;
 				isStale ||= list.stale;
+			} else {
+				silent ??= list;
 			}
 		}
-		isStale ||= known === 0 && lists.length > 0;
-		return {version: merged.version, images: merged.merged.images, cache: isStale ? 'stale' : 'hit'};
+		const cache = isStale || silent !== undefined ? 'stale' : 'hit';
+		return {version: merged.version, images: merged.merged.images, cache, silent: silent && whyOf(silent)};
 	}
 
 	/**
@@ -90,8 +91,12 @@ export class CurrentList {
 
 	/** Those that match. */
 	async search(query: ImageQuery, ask: Ask): Promise<Snapshot> {
-		const {version, images, cache} = await this.get(ask);
-		return {version, images: runImageQuery(query, images), cache};
+		const current = await this.get(ask);
+		try {
+			return {...current, images: runImageQuery(query, current.images)};
+		} catch (error) {
+			throw unlessAllSaySo(error, current);
+		}
 	}
 
 	/** What `get` would give at once; `undefined`: it would take longer. */
@@ -106,9 +111,14 @@ export class CurrentList {
 		if (ready !== undefined) {
 			return ready;
 		}
-		const {version, images, cache} = await this.get(ask);
-		const bytes = await untilAborted(this.#listings.get(version, query, images), ask.signal);
-		return {...bytes, cache};
+		const current = await this.get(ask);
+		const {version, images, cache} = current;
+		try {
+			const bytes = await untilAborted(this.#listings.get(version, query, images), ask.signal);
+			return {...bytes, cache};
+		} catch (error) {
+			throw unlessAllSaySo(error, current);
+		}
 	}
 
 	/** What `bytes` would give at once, as others have been given it before; `undefined`: it would take longer. */
@@ -132,4 +142,15 @@ export class CurrentList {
 		const {merged, lists} = this.#owner;
 		return merged.merged.images.length === 0 && !lists().some(list => list.known);
 	}
+}
+
+function whyOf({name, lastError}: SourceList): SilentSource {
+	return {source: name, problem: lastError ?? 'it has not answered so far'};
+}
+
+/** That the image of a marker is not there is for every source to say. */
+function unlessAllSaySo(error: unknown, {silent}: Snapshot): Error {
+	return error instanceof NotFoundError && silent !== undefined
+		? new SourceUnavailableError(silent.source, `cannot tell whether it is there (${error.message}): ${silent.problem}`)
+		: asError(error);
 }

@@ -24,6 +24,13 @@ export interface Snapshot {
 	/** Sorted by `compareImages`. */
 	readonly images: readonly Manifest[];
 	readonly cache: 'hit' | 'stale' | 'miss';
+	/** A source whose list is not known: what is not in this one may be there. */
+	readonly silent?: SilentSource | undefined;
+}
+
+export interface SilentSource {
+	readonly source: string;
+	readonly problem: string;
 }
 
 export interface RefreshOutcome {

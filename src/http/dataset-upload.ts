@@ -4,7 +4,7 @@
  * The file goes to disk as it comes, so the manifest must come before it. An image that is there is not replaced: hosts
  * know it by its uuid and would never look again. Reading is in `datasets.ts`.
  */
-import {createHash} from 'node:crypto';
+import {createHash, randomUUID} from 'node:crypto';
 import {
 	ForbiddenError,
 	IntegrityError,
@@ -80,7 +80,9 @@ export function datasetUploadRoutes({
 	}
 
 	async function publish(exchange: Exchange, uuid: Uuid | undefined, parts: Parts): Promise<Manifest> {
-		const manifest = forImport(await readManifest(parts), uuid);
+		const given = await readManifest(parts);
+		// Like any image it needs one; who names none has it made here.
+		const manifest = forImport(given, uuid ?? (given['uuid'] === undefined ? (randomUUID() as Uuid) : undefined));
 		const file = firstFile(manifest);
 		const body = fileBody(await filePart(parts, file.path), parts);
 		return mirror.publish.publishFile(

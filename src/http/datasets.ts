@@ -6,7 +6,7 @@
  * from where that request came to, unless the configuration says what we are called.
  */
 import {createHash} from 'node:crypto';
-import {NotFoundError} from '../errors.js';
+import {NotFoundError, SourceUnavailableError} from '../errors.js';
 import {datasetPath, datasetText, findByUrn, type DatasetNames} from '../image/dataset.js';
 import {prettyJson} from '../image/json-text.js';
 import {isUuid, type Manifest} from '../image/manifest.js';
@@ -118,10 +118,10 @@ export function datasetRoutes(options: {
 	}
 
 	async function uuidOf(exchange: Exchange, urn: string): Promise<Manifest['uuid']> {
-		const listed = everyDataset((await everything(exchange)).images);
-		const dataset = findByUrn(urn, listed, settings().datasetNames);
+		const found = await everything(exchange);
+		const dataset = findByUrn(urn, everyDataset(found.images), settings().datasetNames);
 		if (dataset === undefined) {
-			throw new NotFoundError(`there is no dataset ${urn}`);
+			throw absent(`there is no dataset ${urn}`, found);
 		}
 		return dataset.uuid;
 	}
@@ -145,7 +145,8 @@ export function datasetRoutes(options: {
 	}
 
 	async function getAsset(exchange: Exchange, {path = ''}: Params): Promise<void> {
-		const {images} = await everything(exchange);
+		const found = await everything(exchange);
+		const {images} = found;
 		let paths = byPath.get(images);
 		if (paths === undefined) {
 			paths = indexPaths(images);
@@ -153,7 +154,7 @@ export function datasetRoutes(options: {
 		}
 		const owner = (await paths).get(path);
 		if (owner === undefined) {
-			throw new NotFoundError(`there is no file ${path}`);
+			throw absent(`there is no file ${path}`, found);
 		}
 		if (owner === 'several') {
 			throw new RequestError('BAD_REQUEST', `several datasets have a file ${path}`);
@@ -163,8 +164,8 @@ export function datasetRoutes(options: {
 
 	const dsapi = {speaks: 'dsapi'} as const;
 	return [
-		{...dsapi, path: '/datasets', json: true, often: true, methods: {GET: open(list)}},
-		{...dsapi, path: '/datasets/:id', json: true, methods: {GET: open(getDataset)}},
+		{...dsapi, path: '/datasets', json: true, often: true, methods: {GET: list}},
+		{...dsapi, path: '/datasets/:id', json: true, methods: {GET: getDataset}},
 		{...dsapi, path: '/datasets/:id/:path', methods: {GET: open(getFile)}},
 		{...dsapi, path: '/assets/:path', methods: {GET: open(getAsset)}},
 	];
@@ -172,6 +173,13 @@ export function datasetRoutes(options: {
 
 function seesPrivate({caller}: Exchange): boolean {
 	return caller.rights.has('private');
+}
+
+/** It is in no list. Where that of a source is not known, nobody can tell. */
+function absent(message: string, {silent}: SearchResult): NotFoundError | SourceUnavailableError {
+	return silent === undefined
+		? new NotFoundError(message)
+		: new SourceUnavailableError(silent.source, `cannot tell whether it is there (${message}): ${silent.problem}`);
 }
 
 /** Of images that their caller may see, whether public or not. */

@@ -140,6 +140,8 @@ export interface LocalImages {
 export interface PublishApi extends LocalImages {
 	/** Configured ones in order; empty: this server has none. */
 	readonly channels: readonly ChannelInfo[];
+	/** Images that were published here, with a record that cannot be read: nobody can tell what they are. */
+	readonly unreadable: readonly Uuid[];
 	/** Checks a read's `channel` (contract 9). `undefined`: all of them, or the server has none. */
 	readChannel(given: string | undefined): string | undefined;
 	/** Throws NotFoundError where the image has none. */

@@ -113,14 +113,19 @@ export class PublishArea implements LocalImages {
 		return this.#images.has(uuid) || this.#unreadable.has(uuid);
 	}
 
+	/** What has a record that cannot be read. */
+	get unreadable(): readonly Uuid[] {
+		return [...this.#unreadable];
+	}
+
 	isUnreadable(uuid: Uuid): boolean {
 		return this.#unreadable.has(uuid);
 	}
 
-	/** The images that have this one for their origin, in that channel if one is given. */
+	/** The other images that have this one for their origin, in that channel if one is given. */
 	dependents(uuid: Uuid, channel: string | undefined): readonly Uuid[] {
 		return [...this.#images.values()]
-			.filter(({image}) => image.fields.origin === uuid)
+			.filter(({image: {fields}}) => fields.origin === uuid && fields.uuid !== uuid)
 			.filter(({image}) => channel === undefined || image.channels.includes(channel))
 			.map(({image}) => image.fields.uuid);
 	}

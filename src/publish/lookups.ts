@@ -53,6 +53,11 @@ export class Lookups {
 		}
 	}
 
+	/** An image of a source that could not be installed without ours. */
+	childOf(origin: Manifest): Uuid | undefined {
+		return this.#upstream.childOf?.(origin);
+	}
+
 	/** Throws RefusedError OriginDoesNotExist where neither we nor a source have it. */
 	async origin(origin: string | undefined, ask: Ask): Promise<FoundOrigin> {
 		if (origin === undefined) {

@@ -118,6 +118,10 @@ export class Publisher implements PublishApi {
 		return this.#area.get(uuid);
 	}
 
+	get unreadable(): readonly Uuid[] {
+		return this.#area.unreadable;
+	}
+
 	get channels(): readonly ChannelInfo[] {
 		return this.#lifecycle.settings.channels;
 	}

@@ -5,7 +5,7 @@
  */
 import {InvalidParameterError, NotFoundError, RefusedError, ValidationError} from '../errors.js';
 import type {Host} from '../host.js';
-import type {Manifest, Uuid} from '../image/manifest.js';
+import {isUuid, type Manifest, type Uuid} from '../image/manifest.js';
 import {readAclChange, readUpdate, withComputedState, type ImageFields} from '../image/rules.js';
 import type {Change} from './api.js';
 import type {PublishArea} from './area.js';
@@ -60,7 +60,8 @@ export class ImageVerbs {
 			const image = this.#lifecycle.target(uuid, change);
 			const moved = this.#updated(image, body, change);
 			this.#lookups.checkNotOurs(to);
-			this.#checkDependents(uuid, undefined);
+			this.#checkDependents(image, undefined);
+			this.#checkNeeded(image);
 			const before = this.#area.get(uuid) ?? this.#area.preview(image);
 			const manifest = await this.#move(image, {...moved, movedFrom: uuid, changedAtMs: this.#host.clock.now()});
 			return {before, manifest};
@@ -148,12 +149,13 @@ export class ImageVerbs {
 		const happened = await this.#lifecycle.turn([uuid], async () => {
 			const image = this.#lifecycle.target(uuid, change);
 			const channel = this.#lifecycle.channelOf(change);
-			this.#checkDependents(uuid, channel);
+			this.#checkDependents(image, forceAllChannels ? undefined : channel);
 			const rest = channel === undefined || forceAllChannels ? [] : image.channels.filter(name => name !== channel);
 			if (rest.length > 0) {
 				const left = await this.#area.save({...image, channels: rest, changedAtMs: this.#host.clock.now()});
 				return {type: 'image.updated', manifest: left, by} as const;
 			}
+			this.#checkNeeded(image);
 			const manifest = this.#area.get(uuid) ?? this.#area.preview(image);
 			await this.#area.remove(uuid);
 			return {type: 'image.deleted', manifest, by} as const;
@@ -176,6 +178,7 @@ export class ImageVerbs {
 			account,
 			channels: channels.length > 0,
 		});
+		this.#checkOrigin(fields, image.fields.origin);
 		return {...image, fields, channels: names === undefined ? image.channels : channelsToSet(channels, names)};
 	}
 
@@ -197,11 +200,36 @@ export class ImageVerbs {
 		return manifest;
 	}
 
-	#checkDependents(uuid: Uuid, channel: string | undefined): void {
+	/** Of our own images, in that channel if one is given. */
+	#checkDependents({fields: {uuid}}: LocalImage, channel: string | undefined): void {
 		const [first, ...more] = this.#area.dependents(uuid, channel);
 		if (first !== undefined) {
 			const others = more.length === 0 ? '' : ` and of ${more.length} more`;
 			throw new RefusedError('ImageHasDependentImages', `image ${uuid} is the origin of image ${first}${others}`);
+		}
+	}
+
+	/** By an image of a source: nobody could install it any more. */
+	#checkNeeded(image: LocalImage): void {
+		const {uuid} = image.fields;
+		const child = this.#lookups.childOf(this.#area.get(uuid) ?? this.#area.preview(image));
+		if (child !== undefined) {
+			const why = `image ${uuid} is the origin of image ${child}, which a source lists, and no source has it`;
+			throw new RefusedError('ImageHasDependentImages', why);
+		}
+	}
+
+	/** An image that is built on itself could be neither installed nor deleted. */
+	#checkOrigin({uuid, origin}: ImageFields, before: string | undefined): void {
+		const seen = new Set<string>();
+		let at: string | undefined = origin;
+		while (isUuid(at) && at !== before && !seen.has(at)) {
+			if (at === uuid) {
+				const message = at === origin ? 'is the image itself' : 'is built on the image itself';
+				throw new ValidationError(`origin ${message}`, [{field: 'origin', code: 'Invalid', message}]);
+			}
+			seen.add(at);
+			at = this.#area.image(at)?.fields.origin;
 		}
 	}
 }

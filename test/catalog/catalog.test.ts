@@ -506,6 +506,26 @@ test('with the memory deleted and the sources down, what is held is listed, foun
 	t.is((await catalog.find(one.uuid, someAsk())).manifest, newer);
 });
 
+test('where the list of a source is not known, another is said to be old, and to prove nothing', async t => {
+	const [one = image()] = images(1);
+	const [up, down] = [new FakeSource('up', [one]), new FakeSource('down').down()];
+	const {catalog} = await startCatalog(t, [entry(down), entry(up)]);
+	await catalog.refresh();
+	t.like(await catalog.current(someAsk()), {images: [one], silent: {source: 'down'}});
+	t.like(catalog.snapshot(), {images: [one], cache: 'stale', silent: {source: 'down'}});
+	const behind = query(`marker=${image().uuid}`);
+	for (const asked of [catalog.search(behind, someAsk()), catalog.list(behind, someAsk())]) {
+		const {message} = await t.throwsAsync(asked, {instanceOf: SourceUnavailableError});
+		t.regex(message, /^source down: cannot tell whether it is there \(marker: no image/u);
+	}
+	down.up();
+	await catalog.refresh();
+	t.is(catalog.snapshot().silent, undefined);
+	t.is(catalog.snapshot().cache, 'hit');
+	await t.throwsAsync(catalog.search(behind, someAsk()), {instanceOf: NotFoundError});
+	await t.throwsAsync(catalog.list(behind, someAsk()), {instanceOf: NotFoundError});
+});
+
 test('what is held later is listed when the catalog is told', async t => {
 	const {catalog, held} = await startCatalog(t, []);
 	const manifest = image();

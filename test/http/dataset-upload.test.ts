@@ -145,7 +145,9 @@ test('dsapid’s way: POST /api/upload, with parts called manifest and file', as
 			{at: '/api/upload', method: 'POST'},
 		);
 		t.is(answer.status, 200);
-		t.is(given(started).image.manifest['uuid'], told.uuid);
+		const {uuid: made} = given(started).image.manifest;
+		t.regex(String(made), /^[0-9a-f-]{36}$/u);
+		t.is(made === manifest.uuid, told === manifest);
 	}
 });
 

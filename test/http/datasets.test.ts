@@ -225,6 +225,42 @@ test('assets are files by path alone: unknown is 404, ambiguous is 400', async t
 	t.is(mirror.openFiles, 0);
 });
 
+test('what is in no list may be in that of a source that does not answer', async t => {
+	const image = makeImage({name: 'base', version: '1'});
+	const {url, mirror} = await startFront(t, {images: [image]});
+	const search = mirror.search.bind(mirror);
+	mirror.search = async (...asked) => ({
+		...(await search(...asked)),
+		silent: {source: 'other', problem: 'it is dead'},
+	});
+	for (const path of ['/datasets/sdc:sdc:none:1', '/datasets/none', '/assets/none']) {
+		const {status, json} = await ask(url, path);
+		t.is(status, 503, path);
+		t.regex(
+			(json as {message: string}).message,
+			/^source other: cannot tell whether it is there \(.*none.*\): it is dead$/u,
+		);
+	}
+	t.is((await ask(url, '/datasets/sdc:sdc:base:1')).status, 200);
+	t.is((await ask(url, `/assets/${image.path}`)).status, 200);
+	mirror.search = search;
+	t.is((await ask(url, '/datasets/none')).status, 404);
+});
+
+test('a wrong login is told so; the files of a dataset are given all the same', async t => {
+	const image = makeImage({size: 100});
+	const access = new FakeAccess({insider: ['private']}, {network: ['read']});
+	const {url} = await startFront(t, {images: [image], access});
+	const headers = {authorization: basicLogin('insider', 'wrong')};
+	for (const path of ['/datasets', `/datasets/${image.uuid}`]) {
+		const {status, headers: answered} = await ask(url, path, {headers});
+		t.is(status, 401, path);
+		t.regex(String(answered['www-authenticate']), /^Basic /u);
+	}
+	t.is((await ask(url, `/datasets/${image.uuid}/${image.path}`, {headers})).status, 200);
+	t.is((await ask(url, `/assets/${image.path}`, {headers})).status, 200);
+});
+
 test('whatever an image is called, the URL in its dataset leads to its file', async t => {
 	const names = fc.sample(fc.tuple(fc.string({unit: anyCharacter, maxLength: 300}), fc.string({maxLength: 20})), 150);
 	const pairs: readonly (readonly [name: string, version: string])[] = [

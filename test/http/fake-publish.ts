@@ -61,6 +61,8 @@ export class FakePublish implements PublishApi {
 		);
 	}
 
+	readonly unreadable = [];
+
 	list(): readonly Manifest[] {
 		return [...this.#images.values()];
 	}

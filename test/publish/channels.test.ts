@@ -110,6 +110,16 @@ test('force_all_channels deletes the image from any of them', async t => {
 	t.is(rig.publisher.get(id), undefined);
 });
 
+test('an image that goes from all channels must be needed in none', async t => {
+	const rig = await startPublisher(t, withChannels);
+	const id = await published(rig);
+	await rig.publisher.channelAdd(id, {channel: 'release'}, change());
+	await rig.publisher.create({...basic, origin: id}, change({channel: 'release'}));
+	t.is(await failure(rig.publisher.delete(id, {forceAllChannels: true}, change())), 'ImageHasDependentImages');
+	await rig.publisher.delete(id, {forceAllChannels: false}, change());
+	t.deepEqual(rig.publisher.get(id)?.local?.channels, ['release']);
+});
+
 test('images that build on one are looked for in its channel', async t => {
 	const rig = await startPublisher(t, withChannels);
 	const id = await published(rig);

@@ -1,7 +1,8 @@
 import {EventEmitter, getEventListeners, once} from 'node:events';
+import {readFile, writeFile} from 'node:fs/promises';
 import test from 'ava';
 import {PreconditionError, SourceUnavailableError} from '../../src/errors.js';
-import {parseManifest, type Manifest} from '../../src/image/manifest.js';
+import {parseManifest, type Manifest, type Uuid} from '../../src/image/manifest.js';
 import type {Change} from '../../src/publish/api.js';
 import {
 	basic,
@@ -425,6 +426,59 @@ test('an image that others build on stays, in whatever state they are', async t 
 	await rig.publisher.delete(child.uuid, {forceAllChannels: false}, change());
 	await rig.publisher.delete(id, {forceAllChannels: false}, change());
 	t.deepEqual(rig.publisher.list(), []);
+});
+
+test('an image that one of a source is built on stays, unless a source has it, too', async t => {
+	let child: Uuid | undefined = uuid();
+	const asked: Uuid[] = [];
+	const rig = await startPublisher(t, {
+		upstream: {
+			find: async () => undefined,
+			childOf: origin => {
+				asked.push(origin.uuid);
+				return child;
+			},
+		},
+	});
+	const [id, unfinished] = [await published(rig), await published(rig, {activate: false})];
+	const refused = await t.throwsAsync(rig.publisher.delete(id, {forceAllChannels: false}, change()));
+	t.is(await failure(Promise.reject(refused)), 'ImageHasDependentImages');
+	t.true(refused.message.includes(`the origin of image ${child}, which a source lists`));
+	t.is(await failure(rig.publisher.update(unfinished, {uuid: uuid()}, change())), 'ImageHasDependentImages');
+	t.deepEqual(asked, [id, unfinished]);
+	child = undefined;
+	await rig.publisher.delete(id, {forceAllChannels: false}, change());
+	t.is(rig.publisher.get(id), undefined);
+});
+
+test('no image is built on itself, however far around, and what was once can be deleted', async t => {
+	const rig = await startPublisher(t);
+	const operator = change({operator: true});
+	const [one, two, three] = [
+		await published(rig, {activate: false}),
+		await published(rig, {activate: false}),
+		await published(rig, {activate: false}),
+	];
+	const setOrigin = (of: Uuid, origin: Uuid | null): Promise<unknown> => rig.publisher.update(of, {origin}, operator);
+	t.is(await failure(setOrigin(one, one)), 'ValidationFailed origin:Invalid');
+	await setOrigin(two, one);
+	await setOrigin(three, two);
+	t.is(await failure(setOrigin(one, three)), 'ValidationFailed origin:Invalid');
+	t.is(await failure(setOrigin(one, two)), 'ValidationFailed origin:Invalid');
+	await setOrigin(three, one);
+	t.is(await failure(rig.publisher.delete(one, {forceAllChannels: false}, operator)), 'ImageHasDependentImages');
+
+	await rig.close();
+	const file = rig.layout.publishedRecord(one);
+	const record = await readFile(file, 'utf8');
+	const itself = record.replace(`"uuid":"${one}"`, `"uuid":"${one}","origin":"${one}"`);
+	await writeFile(file, itself === record ? record.replace(/"uuid": ?"[^"]*",/u, `$&"origin":"${one}",`) : itself);
+	const again = await rig.restart();
+	t.is(again.publisher.get(one)?.origin, one);
+	for (const id of [two, three, one]) {
+		await again.publisher.delete(id, {forceAllChannels: false}, operator);
+	}
+	t.deepEqual(again.publisher.list(), []);
 });
 
 test('an origin that is deleted while an image is made on it either stays or keeps the image from being made', async t => {

@@ -128,6 +128,15 @@ test('a base path, and a public URL in what must be absolute', async t => {
 	});
 	t.is((await mirror.get('/mirror/ping')).status, 200);
 	t.is((await mirror.get('/images')).status, 404);
+	// Which paths there are is said at the start: a fleet is not cut off because somebody prepares the next one.
+	for (const basePath of ['/other', '/third']) {
+		const notes = await mirror.reload({config: {basePath, publicUrl: `https://images.example.com${basePath}`}});
+		t.deepEqual(notes, ['"basePath" takes effect at the next start']);
+		t.is((await mirror.get('/mirror/ping')).status, 200);
+		t.is((await mirror.get(`${basePath}/ping`)).status, 404);
+	}
+	const config = {basePath: '/mirror', publicUrl: 'https://images.example.com/mirror'};
+	t.deepEqual(await mirror.reload({config}), [], 'as it was at the start');
 	sameBytes(t, (await new Imgadm(`${mirror.url}/mirror`).import(image.uuid))[0]?.file, image.bytes);
 	const dataset = (await mirror.get(`/datasets/${image.uuid}`)).json() as {files: {url: string}[]};
 	t.true(dataset.files[0]?.url.startsWith('https://images.example.com'));

@@ -2,19 +2,21 @@
  * kill -9 and full disks while images are published: afterwards either the old state is there or the new one.
  */
 import {createHash, randomUUID} from 'node:crypto';
-import {readdir} from 'node:fs/promises';
+import {readdir, writeFile} from 'node:fs/promises';
 import http from 'node:http';
 import path from 'node:path';
 import {gzipSync} from 'node:zlib';
 import test, {type ExecutionContext} from 'ava';
 import {Layout} from '../../src/blobs/layout.js';
+import type {Uuid} from '../../src/image/manifest.js';
 import {get, type Answer} from '../helpers/http-client.js';
 import type {Json} from '../helpers/imgadm.js';
-import {pseudoRandom} from '../helpers/make-image.js';
+import {makeImage, pseudoRandom} from '../helpers/make-image.js';
 import {sameBytes} from '../helpers/same-bytes.js';
 import {smallDisk} from '../helpers/small-disk.js';
 import {startMirror} from '../helpers/start-mirror.js';
 import {startProcess, type MirrorProcess} from '../helpers/start-process.js';
+import {startUpstream} from '../helpers/start-upstream.js';
 import {tempDir} from '../helpers/temp-dir.js';
 
 const config = {access: {networks: [{cidrs: ['127.0.0.0/8'], may: ['publish']}]}};
@@ -49,6 +51,42 @@ async function halfUpload(url: string, at: string, bytes: Buffer, data: string):
 		await new Promise(resolve => setImmediate(resolve));
 	}
 }
+
+test('an image whose record cannot be read is not said to be absent, and somebody is told', async t => {
+	const mirror = await startMirror(t, {sources: [], config});
+	const uuid = randomUUID();
+	t.is((await verbs(mirror.url)(`/images/${uuid}?action=import`, 'POST', imported(uuid))).status, 200);
+	t.deepEqual((await mirror.get('/readyz')).json(), {status: 'ready', problems: []});
+	await mirror.stop();
+	await writeFile(new Layout(mirror.data).publishedRecord(uuid as Uuid), '{');
+	const again = await mirror.restart();
+	const answer = await again.get(`/images/${uuid}`);
+	t.is(answer.status, 503);
+	t.like(answer.json(), {code: 'RemoteSourceError'});
+	t.regex(answer.text, /was published here, and its record cannot be read/u);
+	const warnings = [`the record of the published image ${uuid} cannot be read: it is not offered`];
+	t.like((await again.get('/readyz')).json(), {status: 'ready', warnings});
+	await again.running.tidy();
+	t.regex((await again.get('/metrics')).text, /^imgmirror_damaged_images 1$/mu);
+	t.is((await again.get(`/images/${randomUUID()}`)).status, 404);
+});
+
+test('what an image of a source is built on is not deleted, as long as nobody else has it', async t => {
+	const uuid = randomUUID();
+	const child = makeImage({extra: {origin: uuid}});
+	const upstream = await startUpstream(t, {images: [child]});
+	const mirror = await startMirror(t, {sources: [{name: 'up', url: upstream.url}], config});
+	const call = verbs(mirror.url);
+	t.is((await call(`/images/${uuid}?action=import`, 'POST', imported(uuid))).status, 200);
+	await mirror.until(({merged}) => merged > 0);
+	const refused = await call(`/images/${uuid}`, 'DELETE');
+	t.is(refused.status, 422);
+	t.like(refused.json(), {code: 'ImageHasDependentImages'});
+	t.is((await call(`/images/${uuid}`, 'GET')).status, 200);
+	upstream.remove(child);
+	await mirror.reload({sources: []});
+	t.is((await call(`/images/${uuid}`, 'DELETE')).status, 204);
+});
 
 test('kill -9 in the middle of an upload leaves the image as it was, and no litter', async t => {
 	const data = path.join(await tempDir(t), 'data');
