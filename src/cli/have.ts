@@ -1,7 +1,6 @@
 /**
  * `imgmirror have`: what is here, as a text that is carried to the near side, whose next bundle brings only the rest.
  */
-import {open, rename, rm} from 'node:fs/promises';
 import {resolve} from 'node:path';
 import {parseHave} from '../airgap/have.js';
 import {MirrorError, describe} from '../errors.js';
@@ -9,6 +8,7 @@ import {exitCodes} from './exit-codes.js';
 import type {CliIo} from './io.js';
 import {withOperator, type OperatorClient} from './operator-client.js';
 import type {Whereabouts} from './reach.js';
+import {writeWhole} from './whole-file.js';
 import {counted} from './words.js';
 
 export interface HaveOptions {
@@ -44,22 +44,4 @@ export async function askHave(server: OperatorClient): Promise<string> {
 		throw new MirrorError(`what ${server.shown} answers does not say what it has: ${describe(error)}`, {cause: error});
 	}
 	return text;
-}
-
-/** All of it or nothing: a stick may be full. */
-async function writeWhole(path: string, text: string): Promise<void> {
-	const temporary = `${path}.part`;
-	try {
-		const handle = await open(temporary, 'w');
-		try {
-			await handle.writeFile(text);
-			await handle.sync();
-		} finally {
-			await handle.close();
-		}
-		await rename(temporary, path);
-	} catch (error) {
-		await rm(temporary, {force: true}).catch(() => undefined);
-		throw new MirrorError(`${path} cannot be written: ${describe(error)}`, {cause: error});
-	}
 }
