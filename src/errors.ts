@@ -144,6 +144,9 @@ export class UsageError extends MirrorError {
 	override readonly code = 'USAGE';
 }
 
+/** Another process works on the data directory, at the moment. */
+export class DataInUseError extends UsageError {}
+
 /** The mirror is going away: it takes nothing new. */
 export class StoppingError extends MirrorError {
 	override readonly code = 'STOPPING';

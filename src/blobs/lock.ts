@@ -10,7 +10,7 @@ import {realpath, rename, rm} from 'node:fs/promises';
 import {connect, createServer, type Server} from 'node:net';
 import {tmpdir} from 'node:os';
 import path from 'node:path';
-import {UsageError, describe} from '../errors.js';
+import {DataInUseError, UsageError, describe} from '../errors.js';
 import type {Layout} from './layout.js';
 
 /** What fits into a socket's address on every platform. */
@@ -23,7 +23,7 @@ export class DataLock {
 		this.#server = server;
 	}
 
-	/** Throws UsageError if another process has the directory. */
+	/** Throws DataInUseError if another process has the directory. */
 	static async take(layout: Layout): Promise<DataLock> {
 		const socket = await socketPath(layout, layout.lock);
 		for (let attempt = 0; attempt < 3; attempt++) {
@@ -36,7 +36,7 @@ export class DataLock {
 			}
 			await clearAway(socket);
 		}
-		throw new UsageError(
+		throw new DataInUseError(
 			`another imgmirror is using the data directory ${layout.root}: stop it first, or use another one`,
 		);
 	}

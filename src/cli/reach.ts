@@ -7,13 +7,14 @@
 import type {Stats} from 'node:fs';
 import {access, constants, readdir, stat} from 'node:fs/promises';
 import {userInfo} from 'node:os';
-import {MessageChannel} from 'node:worker_threads';
 import {readConfig, type Config, type ConfigRequest} from '../config.js';
 import {UsageError, describe} from '../errors.js';
 import {makeFolder} from '../host-folders.js';
-import {systemClock} from '../host.js';
+import {pause, systemClock} from '../host.js';
 import {NotRunningError} from './client-errors.js';
 import {Client} from './client.js';
+import {keepAwake, startInTurn} from './data-turn.js';
+import {interruptible} from './interruption.js';
 import type {Assemble, CliIo, Control} from './io.js';
 import {commandLineError, parseTarget, socketTarget, type Target} from './target.js';
 
@@ -138,6 +139,9 @@ async function made(data: string, io: CliIo): Promise<Stats> {
 	}
 }
 
+/** A server reads all it has before it answers. */
+const beginsWithinMs = 30_000;
+
 /** What a data directory has from the first start on, or from the first user. */
 const marks: ReadonlySet<string> = new Set(['version', 'blobs', 'users.json', 'keys', 'control.sock']);
 
@@ -161,19 +165,24 @@ async function startPrivately(
 	{control, io}: {readonly control: Control; readonly io: CliIo},
 ): Promise<(() => Promise<void>) | undefined> {
 	const assemble: Assemble = io.assemble ?? (await import('../assemble.js')).assemble;
-	try {
+	const start = async (): Promise<() => Promise<void>> => {
 		const mirror = await assemble(
 			// Its log is the command's: only what went wrong.
 			{...config, listen: [], log: {level, format: 'text'}},
 			{version: io.version, stderr: io.stderr, briefly: true},
 		);
 		return () => mirror.stop();
-	} catch (error) {
-		if (await control.isRunning(config.data)) {
-			return undefined;
-		}
-		throw error;
-	}
+	};
+	const clock = io.clock ?? systemClock;
+	return startInTurn(start, {
+		clock,
+		forMs: beginsWithinMs,
+		onWait() {
+			io.stderr.write(`imgmirror: another imgmirror is using ${config.data}: waiting until it answers, or ends\n`);
+		},
+		isNeedless: () => control.isRunning(config.data),
+		pause: delayMs => interruptible(io, signal => pause(clock, delayMs, signal)),
+	});
 }
 
 async function withClient<T>(
@@ -188,13 +197,4 @@ async function withClient<T>(
 	} finally {
 		client.close();
 	}
-}
-
-/** Timers of our clock keep no process alive, and between two tries there is nothing else. */
-function keepAwake(): () => void {
-	const {port1} = new MessageChannel();
-	port1.ref();
-	return () => {
-		port1.close();
-	};
 }

@@ -5,12 +5,16 @@
  * does in between is `assemble`'s and never comes by here.
  */
 import {configChanges, readConfig, type Config, type ConfigRequest} from '../config.js';
-import {ConfigError, MirrorError, asError, describe} from '../errors.js';
-import {createLogger, type Logger} from '../host.js';
+import {ConfigError, DataInUseError, MirrorError, asError, describe} from '../errors.js';
+import {createLogger, pause, systemClock, type Logger} from '../host.js';
 import {banner} from './banner.js';
+import {startInTurn} from './data-turn.js';
 import {exitCodes} from './exit-codes.js';
 import type {Assemble, CliIo, Output, RunningMirror} from './io.js';
 import {explainStartupFailure} from './startup-failure.js';
+
+/** A server that was started for one command is often gone soon. */
+const commandEndsWithinMs = 10_000;
 
 /** Resolves with the exit code once the mirror has stopped. Throws ConfigError before anything was started. */
 export async function serve(request: ConfigRequest, io: CliIo): Promise<number> {
@@ -68,11 +72,11 @@ class Run {
 
 	async untilStopped(): Promise<number> {
 		try {
-			// Only now: the server is most of the program, and no other command needs it.
-			const assemble: Assemble = this.#io.assemble ?? (await import('../assemble.js')).assemble;
-			const {version, stderr, heap} = this.#io;
-			this.#mirror = await assemble(this.#config, {version, stderr, onRead: () => heap?.collect()});
-			heap?.release();
+			this.#mirror = await this.#start();
+			if (this.#mirror === undefined) {
+				return exitCodes.ok;
+			}
+			this.#io.heap?.release();
 		} catch (error) {
 			if (error instanceof ConfigError) {
 				throw error;
@@ -95,6 +99,25 @@ class Run {
 		}
 		this.#log.info('stopped');
 		return exitCodes.ok;
+	}
+
+	/** `undefined`: stopped before the data directory was free. */
+	async #start(): Promise<RunningMirror | undefined> {
+		// Only now: the server is most of the program, and no other command needs it.
+		const assemble: Assemble = this.#io.assemble ?? (await import('../assemble.js')).assemble;
+		const {version, stderr, heap, clock = systemClock} = this.#io;
+		return startInTurn(() => assemble(this.#config, {version, stderr, onRead: () => heap?.collect()}), {
+			clock,
+			forMs: commandEndsWithinMs,
+			onWait: () => {
+				this.#log.info(
+					{data: this.#config.data},
+					'another imgmirror is using the data directory: waiting for it to end',
+				);
+			},
+			isNeedless: error => error instanceof DataInUseError && this.#endedBy !== undefined,
+			pause: delayMs => pause(clock, delayMs),
+		});
 	}
 
 	#announce({addresses}: RunningMirror): void {

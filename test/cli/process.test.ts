@@ -182,15 +182,25 @@ test('a data directory that cannot be made is one line of advice, and 1', async 
 	);
 });
 
-test('a data directory that another process has is one line, and 1', async t => {
+test('a data directory that another process has is waited for', async t => {
 	const directory = await tempDir(t);
 	mkdirSync(join(directory, 'd'));
 	const argv = ['-l', '127.0.0.1:0', '-s', 'http://127.0.0.1:1', '-d', 'd'];
 	const first = await serve(t, argv, {directory});
-	const [code, , err] = await run(t, ['serve', ...argv], {directory});
-	t.is(code, 1);
-	t.regex(err, /^imgmirror: another imgmirror is using the data directory \S+\/d: .*\n$/);
+	const second = start(t, ['serve', ...argv], {directory});
+	const {stdout, stderr} = second;
+	if (stdout === null || stderr === null) {
+		throw new Error('no pipes');
+	}
+	const ready = once(createInterface(stdout), 'line');
+	const [logged] = (await once(createInterface(stderr), 'line')) as unknown[];
+	t.like(JSON.parse(String(logged)), {
+		msg: 'another imgmirror is using the data directory: waiting for it to end',
+		data: join(directory, 'd'),
+	});
 	t.is(await stop(first.child), 0);
+	t.regex(String(await ready), /^imgmirror \S+ listening on /);
+	t.is(await stop(second), 0);
 });
 
 test('a log that nobody reads any more does not stop the mirror', async t => {

@@ -2,9 +2,11 @@ import {writeFileSync} from 'node:fs';
 import {join} from 'node:path';
 import test from 'ava';
 import {runCli} from '../../src/cli/run.js';
-import {ConfigError, UsageError} from '../../src/errors.js';
+import {ConfigError, DataInUseError, UsageError} from '../../src/errors.js';
 import {tempDir, type Scope} from '../helpers/temp-dir.js';
+import {ManualClock} from '../helpers/manual-clock.js';
 import {FakeIo} from './fake-io.js';
+import {SkippingClock} from './skipping-clock.js';
 
 interface Served {
 	readonly io: FakeIo;
@@ -75,6 +77,59 @@ test('a signal during the start stops the mirror once it has started, without a 
 	t.is(await code, 0);
 	t.is(io.mirror.stops, 1);
 	t.is(io.out, '');
+});
+
+const inUse = new DataInUseError('another imgmirror is using the data directory');
+
+test('a data directory that a command has is waited for', async t => {
+	const {io, code} = await start(t, {}, fake => {
+		fake.clock = new SkippingClock();
+		fake.beforeAssembled = async () => {
+			if (fake.assembled.length < 5) {
+				throw inUse;
+			}
+		};
+	});
+	await io.until(() => io.out !== '');
+	io.process.emit('SIGTERM');
+	t.is(await code, 0);
+	t.is(io.assembled.length, 5);
+	t.deepEqual(said(io), [
+		'another imgmirror is using the data directory: waiting for it to end',
+		...['stopping', 'stopped'],
+	]);
+});
+
+test('a data directory that stays in use ends it with 1 after ten seconds', async t => {
+	const clock = new ManualClock();
+	const {io, code} = await start(t, {}, fake => {
+		fake.clock = clock;
+		fake.beforeAssembled = async () => {
+			throw inUse;
+		};
+	});
+	await clock.timers();
+	await clock.advance(9999);
+	t.is(clock.pending, 1);
+	await clock.advance(1);
+	t.is(await code, 1);
+	t.true(io.err.endsWith(`imgmirror: ${inUse.message}\n`));
+});
+
+test('a signal while a data directory is waited for ends it with 0', async t => {
+	const clock = new ManualClock();
+	const {io, code} = await start(t, {}, fake => {
+		fake.clock = clock;
+		fake.beforeAssembled = async () => {
+			throw inUse;
+		};
+	});
+	await clock.timers();
+	io.process.emit('SIGTERM');
+	await clock.advance(200);
+	t.is(await code, 0);
+	t.is(io.out, '');
+	t.is(io.mirror.stops, 0);
 });
 
 test('a stop that fails ends with 1', async t => {
