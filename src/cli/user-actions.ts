@@ -4,7 +4,7 @@
  * It works on the file itself, so it needs no server; one that runs looks at the file when somebody logs in. Nothing is
  * done before all input is there and right.
  */
-import {readFile} from 'node:fs/promises';
+import {readFile, stat} from 'node:fs/promises';
 import path from 'node:path';
 import {MessageChannel} from 'node:worker_threads';
 import {Accounts, type Account} from '../access/accounts.js';
@@ -14,7 +14,7 @@ import {readSshKeys, type SshKey} from '../access/ssh-keys.js';
 import {hashToken, makeToken} from '../access/tokens.js';
 import {accessPaths, editUsersFile, readUsersFile, type StoredUser} from '../access/users-file.js';
 import {readConfig, type Config, type ConfigRequest} from '../config.js';
-import {UsageError, describe} from '../errors.js';
+import {UsageError, codeOf, describe} from '../errors.js';
 import {createLogger, systemClock, type Clock} from '../host.js';
 import type {CliIo} from './io.js';
 import {askHidden, isTerminal, readPiped} from './password-input.js';
@@ -63,6 +63,9 @@ export class UserActions {
 
 	async list(json: boolean): Promise<void> {
 		const accounts = await this.#accounts();
+		if (accounts.length === 0) {
+			await this.#expectFolder();
+		}
 		if (json) {
 			this.#io.stdout.write(`${JSON.stringify(accounts.map(described), undefined, 2)}\n`);
 			return;
@@ -100,6 +103,7 @@ export class UserActions {
 	}
 
 	async remove(name: string): Promise<void> {
+		await this.#expectFolder();
 		await this.#edit(users => {
 			if (!users.delete(name)) {
 				throw unknown(name, this.#file);
@@ -130,6 +134,7 @@ export class UserActions {
 	async keyList(name: string): Promise<void> {
 		const account = (await this.#accounts()).find(one => one.name === name);
 		if (account === undefined) {
+			await this.#expectFolder();
 			throw unknown(name, this.#file);
 		}
 		if (account.keys.length === 0) {
@@ -277,11 +282,25 @@ export class UserActions {
 	}
 
 	async #stored(name: string): Promise<StoredUser> {
+		await this.#expectFolder();
 		const user = (await readUsersFile(this.#file)).get(name);
 		if (user === undefined) {
 			throw unknown(name, this.#file);
 		}
 		return user;
+	}
+
+	/** Only a new user is a reason to make one: another folder was meant. */
+	async #expectFolder(): Promise<void> {
+		const {data} = this.#config;
+		try {
+			await stat(data);
+		} catch (error) {
+			if (codeOf(error) === 'ENOENT') {
+				throw new UsageError(`there is no data directory ${data}: name the one of the server with --data or --config`);
+			}
+			throw new UsageError(`the data directory ${data} cannot be read: ${describe(error)}`, {cause: error});
+		}
 	}
 
 	/** Before anybody is asked for a password. */
@@ -292,6 +311,7 @@ export class UserActions {
 	}
 
 	async #change(name: string, change: (user: StoredUser) => StoredUser | Promise<StoredUser>): Promise<void> {
+		await this.#expectFolder();
 		await this.#edit(async users => {
 			const user = users.get(name);
 			if (user === undefined) {

@@ -297,6 +297,43 @@ for (const [what, [code, argv, stdin, said]] of Object.entries(mistakes)) {
 	});
 }
 
+for (const argv of [
+	['list'],
+	['list', '--json'],
+	['passwd', 'alice', '--password-stdin'],
+	['may', 'alice', 'read'],
+	['remove', 'alice'],
+	['key', 'add', 'alice', '-'],
+	['key', 'list', 'alice'],
+	['key', 'remove', 'alice', `SHA256:${'a'.repeat(43)}`],
+	['token', 'add', 'alice'],
+	['token', 'list', 'alice'],
+	['token', 'remove', 'alice', 'label'],
+]) {
+	test(`a data directory that is not there is said, and not made: user ${argv.join(' ')}`, async t => {
+		const data = join(await tempDir(t), 'absent');
+		const {code, out, err} = await run(data, argv, piped(`${makeKey('ed25519').line}\n`));
+		t.is(code, 1);
+		t.is(out, '');
+		t.is(err, `there is no data directory ${data}: name the one of the server with --data or --config`);
+		t.false(existsSync(data));
+	});
+}
+
+test('users of the configuration are listed where there is no data directory', async t => {
+	const folder = await tempDir(t);
+	const file = join(folder, 'c.json');
+	const data = join(folder, 'absent');
+	writeFileSync(file, JSON.stringify({data, access: {authKeys: {alice: makeKey('ed25519').line}}}));
+	const {code, out, err} = await run('', ['list', '-c', file]);
+	t.deepEqual([code, err], [0, '']);
+	t.regex(out, /^alice .* configuration$/m);
+	t.is((await run('', ['key', 'list', 'alice', '-c', file])).code, 0);
+	t.regex((await run('', ['remove', 'alice', '-c', file])).err, /there is no data directory/);
+	t.is((await run('', ['add', 'bob', '-c', file])).code, 0);
+	t.true(existsSync(join(data, 'users.json')));
+});
+
 test('a broken file of users is said and left as it is', async t => {
 	const data = await tempDir(t);
 	writeFileSync(join(data, 'users.json'), '{');
