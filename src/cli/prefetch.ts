@@ -213,8 +213,10 @@ class Report {
 	}
 
 	summary(): string {
-		const {fetched = 0, there = 0, failed = 0, bytes = 0, ms = 0} = this.#end ?? {};
+		const {fetched = 0, there = 0, bytes = 0, ms = 0} = this.#end ?? {};
 		const uncached = this.#outcomes('uncached');
+		// The server counts these among the failed.
+		const failed = Math.max(0, (this.#end?.failed ?? 0) - uncached);
 		const parts = [
 			`${counted(fetched, 'image')} fetched`,
 			...(there > 0 ? [`${grouped(there)} here already`] : []),

@@ -112,7 +112,7 @@ test('prefetch fails where an image failed, and for what cannot be had', async t
 			{what: 'done', uuid: uuidOf('bb'), outcome: 'failed', problem: 'the source is down'},
 			{what: 'done', uuid: uuidOf('aa'), outcome: 'uncached'},
 			{what: 'later', something: 'else'},
-			{what: 'end', fetched: 0, there: 0, failed: 1, bytes: 0, ms: 0},
+			{what: 'end', fetched: 0, there: 0, failed: 2, bytes: 0, ms: 0},
 		],
 	});
 	t.is(await run('prefetch', '--name', '*'), 1);
@@ -120,6 +120,19 @@ test('prefetch fails where an image failed, and for what cannot be had', async t
 	t.regex(io.err, new RegExp(`${uuidOf('ee')} cannot be had: nobody has it\n`));
 	t.regex(io.err, /minimal 1: failed: the source is down\n.*base 1\.0\.0: came, but the disk has no room to keep it\n/);
 	t.is(io.out, '0 images fetched, 1 not kept for want of room, 1 failed, 1 cannot be had: 0 B in 0 s\n');
+});
+
+test('prefetch counts an image that was not kept once, and fails', async t => {
+	const {io, server, run} = await bench(t);
+	server.answers.set('POST /mirror/prefetch', {
+		lines: [
+			{what: 'plan', plan},
+			{what: 'done', uuid: uuidOf('aa'), outcome: 'uncached'},
+			{what: 'end', fetched: 0, there: 0, failed: 1, bytes: 0, ms: 0},
+		],
+	});
+	t.is(await run('prefetch', '--name', '*'), 1);
+	t.is(io.out, '0 images fetched, 1 not kept for want of room: 0 B in 0 s\n');
 });
 
 test('prefetch --dry-run only tells what would be fetched, and how long it would take', async t => {
