@@ -7,10 +7,12 @@
 import {randomUUID} from 'node:crypto';
 import {rm, rmdir} from 'node:fs/promises';
 import path from 'node:path';
+import {isDeepStrictEqual} from 'node:util';
 import {IntegrityError, RefusedError, describe} from '../errors.js';
 import type {Host} from '../host.js';
 import {compressionOfMagic, magicBytes, magicOf} from '../image/magic.js';
-import type {Compression, Sha1, Uuid} from '../image/manifest.js';
+import type {Compression, JsonObject, Sha1, Uuid} from '../image/manifest.js';
+import type {ImageFields} from '../image/rules.js';
 import {plainFile, readFirst, readSmall} from './adopt-files.js';
 import type {FoundManifest} from './adopt-manifest.js';
 import type {FoundImage} from './adopt-scan.js';
@@ -116,6 +118,9 @@ export class ImageAdoption {
 		const channels = this.#channels();
 		const ours = this.uuid === undefined ? undefined : this.#writes.get(this.uuid);
 		const {uuid} = fields;
+		if (ours !== undefined && this.#how.how === 'move') {
+			this.#refuseOther(fields, ours);
+		}
 		const outcome = ours === undefined ? 'adopted' : 'there';
 		if (this.#how.dryRun) {
 			return {outcome, uuid};
@@ -141,6 +146,19 @@ export class ImageAdoption {
 			await this.#tidy();
 		}
 		return {outcome, uuid};
+	}
+
+	/** Nobody would find out what it says once it is gone. */
+	#refuseOther(fields: ImageFields, ours: LocalImage): void {
+		const [told, known] = [plainFields(fields), plainFields(ours.fields)];
+		const other = this.#manifest.named.filter(name => !isDeepStrictEqual(told[name], known[name]));
+		if (other.length > 0) {
+			throw new RefusedError(
+				'ImageUuidAlreadyExists',
+				`we have that uuid already, with another ${other.join(', ')}: UpdateImage ` +
+					`(POST /images/${ours.fields.uuid}?action=update) changes what an image says, another file takes another uuid`,
+			);
+		}
 	}
 
 	/** Has every file verified and in the store. */
@@ -244,6 +262,11 @@ export class ImageAdoption {
 			await rmdir(folder).catch(() => undefined);
 		}
 	}
+}
+
+/** As they are served, whether we know them or not; a date as the time that it is, however it is written. */
+function plainFields({extra, ...known}: ImageFields): JsonObject {
+	return {...extra, ...known, published_at: Date.parse(known.published_at ?? '')};
 }
 
 const compressionByEnding: ReadonlyMap<string, Compression> = new Map([

@@ -27,6 +27,8 @@ export interface FoundManifest {
 	readonly state: 'active' | 'disabled' | 'unactivated';
 	/** v2, without files, icon and channels, and not checked any further. */
 	readonly fields: JsonObject;
+	/** Those of `fields` that it says itself of what the image is; all others go without saying, or change by themselves. */
+	readonly named: readonly string[];
 	readonly files: readonly FoundFile[];
 	/** What the record says of its icon. */
 	readonly iconType: string | undefined;
@@ -108,6 +110,11 @@ export function readFound(text: string, writtenMs: number): FoundManifest {
 			out[name] = value;
 		}
 	}
+	const unsaid = new Set([
+		...['v', 'uuid', 'owner', 'state', 'disabled'],
+		...(isGiven(fields['public']) ? [] : ['public']),
+		...(dateOf(fields['published_at']) === undefined ? ['published_at'] : []),
+	]);
 	const {icon} = fields;
 	return {
 		uuid: isUuid(uuid) ? uuid : undefined,
@@ -116,6 +123,7 @@ export function readFound(text: string, writtenMs: number): FoundManifest {
 		origin: textOf(fields['origin']) || undefined,
 		state,
 		fields: out,
+		named: Object.keys(out).filter(name => !unsaid.has(name)),
 		files: Array.isArray(written['files']) ? written['files'].map(fileOf) : [],
 		iconType: isObject(icon) ? textOf(icon['contentType']) || undefined : undefined,
 		channels: (listOf(fields['channels']) ?? []).filter(channel => typeof channel === 'string'),

@@ -221,6 +221,59 @@ test('what is here already is checked and cleared away', async t => {
 	sameBytes(t, await fileOf(rig, idOf(image)), image.bytes);
 });
 
+test('what says something else of an image that is here stays, with a text that names it', async t => {
+	const image = makeImage({description: 'as it was', extra: {tags: {kind: 'base'}, requirements: {networks: []}}});
+	const rig = await startDrop(t);
+	await pair(rig.folder, 'a', image);
+	await rig.look();
+	const fields = {...image.manifest, name: 'renamed', tags: {kind: 'other'}, house_rule: 'kept'};
+	await pair(rig.folder, 'again', image, {fields});
+	await rig.look();
+	const left = ['again.json', 'again.json.problem.txt', 'again.zfs.gz'];
+	t.deepEqual((await readdir(rig.folder)).sort(), left);
+	const text = await readFile(path.join(rig.folder, 'again.json.problem.txt'), 'utf8');
+	t.true(
+		text.startsWith(
+			'again.json: we have that uuid already, with another name, tags, house_rule: ' +
+				`UpdateImage (POST /images/${image.uuid}?action=update) changes`,
+		),
+		text,
+	);
+	t.deepEqual(audited(rig.audits().at(-1)), ['failed', image.uuid]);
+	await rig.look(3_600_000);
+	t.is(rig.audits().length, 2, 'it is said once');
+	t.like(rig.publisher.list(), [{name: image.manifest['name']}]);
+
+	await put(rig.folder, 'again.json', image.manifest);
+	await rig.look();
+	t.deepEqual(audited(rig.audits().at(-1)), ['there', image.uuid]);
+	t.deepEqual(await readdir(rig.folder), []);
+});
+
+test('what a manifest leaves out, or what changes by itself, is nothing else', async t => {
+	const image = makeImage({description: 'as it was', extra: {tags: {a: 1, b: 2}}});
+	const rig = await startDrop(t);
+	await pair(rig.folder, 'a', image);
+	await rig.look();
+	const {uuid: id, name, version, type, os} = image.manifest;
+	const files = [{...(image.manifest['files'] as readonly object[])[0], mtime: 'yesterday'}];
+	await pair(rig.folder, 'short', image, {fields: {uuid: id, name, version, type, os}});
+	await pair(rig.folder, 'other', image, {
+		fields: {
+			...{...image.manifest, files, tags: {b: 2, a: 1}, owner: uuid(), state: 'disabled', disabled: true},
+			published_at: String(image.manifest['published_at']).replace(/(?:\.\d+)?Z$/, '.000000000Z'),
+		},
+	});
+	await rig.look();
+	await rig.look();
+	t.deepEqual(rig.audits().map(audited), [
+		['adopted', image.uuid],
+		['there', image.uuid],
+		['there', image.uuid],
+	]);
+	t.deepEqual(await readdir(rig.folder), []);
+});
+
 test('a folder that is not there is told of once, and found when it comes', async t => {
 	const image = makeImage();
 	const folder = path.join(await tempDir(t), 'drop');
