@@ -353,7 +353,10 @@ test('a credential is refused where one is looked at, and does no harm on files 
 	const image = makeImage({icon: Buffer.from('icon')});
 	const {url} = await startFront(t, {images: [image]});
 	for (const authorization of [basic.authorization, 'Signature keyId="constructor"', 'nonsense']) {
-		for (const path of ['/ping', '/images', `/images/${image.uuid}`, '/channels']) {
+		for (const path of [
+			...['/ping', '/images', `/images/${image.uuid}`, '/channels'],
+			...['/datasets', `/datasets/${image.uuid}`],
+		]) {
 			const {status, headers, json} = await ask(url, path, {headers: {authorization}});
 			t.is(status, 401, path);
 			t.is(headers['www-authenticate'], 'Basic realm="IMGAPI"');
@@ -362,8 +365,6 @@ test('a credential is refused where one is looked at, and does no harm on files 
 		for (const path of [
 			`/images/${image.uuid}/file`,
 			`/images/${image.uuid}/icon`,
-			'/datasets',
-			`/datasets/${image.uuid}`,
 			`/datasets/${image.uuid}/${image.path}`,
 		]) {
 			t.is((await ask(url, path, {headers: {authorization}})).status, 200, path);
