@@ -1,11 +1,11 @@
 /**
  * Lists of datasets as bytes: made once for everybody who asks for the same one, and kept while the catalog's is the same.
  *
- * The URLs in them are the client's way to us, so each name that we go by has lists of its own: there is room for some,
- * and a list that would take all of it is put together anew for each client, while it is sent.
+ * The URLs in them are the client's way to us, and clients may call us as they like, so each name has lists of its own.
+ * There is room for some; what comes when it is full is put together anew for each client, while it is sent: whoever
+ * takes nothing keeps a piece of it in memory then, and not the whole.
  */
 import {createHash, randomUUID} from 'node:crypto';
-import {LRUCache} from 'lru-cache';
 import {datasetText, type DatasetNames} from '../image/dataset.js';
 import {prettyJson} from '../image/json-text.js';
 import type {Manifest} from '../image/manifest.js';
@@ -14,7 +14,7 @@ import {slices} from './slices.js';
 export interface DatasetList {
 	readonly length: number;
 	readonly etag: string;
-	/** `undefined`: too long to be kept. */
+	/** `undefined`: there was no room for it. */
 	readonly chunks: readonly Buffer[] | undefined;
 	/** The same, made as it is taken where it is not kept. */
 	readonly parts: () => AsyncIterable<Buffer> | Iterable<Buffer>;
@@ -57,18 +57,16 @@ const urlPlace = `http://${randomUUID()}`;
 
 export class DatasetLists {
 	readonly #maxBytes: number;
-	readonly #kept: LRUCache<string, DatasetList>;
+	readonly #kept = new Map<string, DatasetList>();
 	readonly #making = new Map<string, Making>();
+	/** Of what is kept, and is being made to be kept. */
+	#bytes = 0;
 	#version = -1;
 	#names: DatasetNames | undefined;
 	#texts = new WeakMap<Manifest, Text>();
 
 	constructor({maxBytes = mostBytes}: {readonly maxBytes?: number} = {}) {
 		this.#maxBytes = maxBytes;
-		this.#kept = new LRUCache({
-			maxSize: maxBytes,
-			sizeCalculation: ({length}, key) => length + key.length + entryBytes,
-		});
 	}
 
 	/** What is there already. */
@@ -87,19 +85,11 @@ export class DatasetLists {
 		if (running?.version === version) {
 			return running.list;
 		}
-		const list = this.#made(wanted).then(
-			made => {
-				this.#forget(text, making);
-				if (made.chunks !== undefined && this.#isOf(version, names)) {
-					this.#kept.set(text, made);
-				}
-				return made;
-			},
-			(error: unknown) => {
-				this.#forget(text, making);
-				throw error;
-			},
-		);
+		const list = this.#made(key, wanted).finally(() => {
+			if (this.#making.get(text) === making) {
+				this.#making.delete(text);
+			}
+		});
 		const making = {version, list};
 		this.#making.set(text, making);
 		return list;
@@ -114,28 +104,29 @@ export class DatasetLists {
 		this.#version = version;
 		this.#kept.clear();
 		this.#making.clear();
+		this.#bytes = 0;
 		if (names !== this.#names) {
 			this.#names = names;
 			this.#texts = new WeakMap();
 		}
 	}
 
-	#forget(text: string, making: Making): void {
-		if (this.#making.get(text) === making) {
-			this.#making.delete(text);
-		}
-	}
-
-	async #made(wanted: Wanted): Promise<DatasetList> {
+	async #made({version, text}: ListKey, wanted: Wanted): Promise<DatasetList> {
 		const {length, etag} = await this.#measure(wanted);
-		if (length > this.#maxBytes) {
+		const bytes = this.#bytes + length + text.length + entryBytes;
+		if (bytes > this.#maxBytes || !this.#isOf(version, wanted.names)) {
 			return {length, etag, chunks: undefined, parts: () => this.#write(wanted)};
 		}
+		this.#bytes = bytes;
 		const chunks: Buffer[] = [];
 		for await (const chunk of this.#write(wanted)) {
 			chunks.push(chunk);
 		}
-		return {length, etag, chunks, parts: () => chunks};
+		const list = {length, etag, chunks, parts: () => chunks};
+		if (this.#isOf(version, wanted.names)) {
+			this.#kept.set(text, list);
+		}
+		return list;
 	}
 
 	/** What `#write` will have written. */

@@ -74,7 +74,7 @@ test('of another version, or by other names, nothing is there', async t => {
 	const list = await lists.make(next, {datasets: second, names, base});
 	t.is(await textOf(list), asWritten(second));
 	t.is(lists.kept(key, names), undefined);
-	// Who has waited for longer finds what there was, and nobody else does.
+	// Who has waited for longer finds what there was, and it is not made for more than that.
 	t.is(await textOf(await lists.make(key, {datasets: first, names, base})), asWritten(first));
 	t.is(lists.kept(next, names), list);
 	const others = {...names, cloudName: 'elsewhere'};
@@ -95,14 +95,31 @@ test('a list that becomes another one while it is made is not kept for that', as
 	t.is(lists.kept(key, names), undefined);
 });
 
-test('lists make room for others', async t => {
-	const lists = new DatasetLists({maxBytes: 200_000});
-	for (let round = 0; round < 100; round++) {
-		const datasets = manifests.slice(round, round + 10);
-		await lists.make({...key, text: `${round}`}, {datasets, names, base});
+test('however many names we are called by at once, and however slowly they take it, no more is made than there is room for', async t => {
+	const maxBytes = 200_000;
+	const lists = new DatasetLists({maxBytes});
+	const ask = (version: number): Promise<readonly DatasetList[]> =>
+		Promise.all(
+			Array.from({length: 100}, (_, name) =>
+				lists.make(
+					{version, text: `${name}`},
+					{datasets: manifests.slice(name, name + 10), names, base: `http://${name}`},
+				),
+			),
+		);
+	for (const version of [1, 2]) {
+		const made = await ask(version);
+		const whole = made.filter(({chunks}) => chunks !== undefined);
+		t.true(whole.length > 2 && whole.length < 20);
+		t.true(whole.reduce((sum, {length}) => sum + length, 0) <= maxBytes);
+		t.deepEqual(
+			made.map((_, name) => lists.kept({version, text: `${name}`}, names)),
+			made.map(list => (list.chunks === undefined ? undefined : list)),
+		);
+		for (const [name, list] of made.entries()) {
+			t.is(await textOf(list), asWritten(manifests.slice(name, name + 10), names, `http://${name}`));
+		}
 	}
-	t.is(lists.kept({...key, text: '0'}, names), undefined);
-	t.not(lists.kept({...key, text: '99'}, names), undefined);
 });
 
 test('wherever we are found, the URLs say so', async t => {
