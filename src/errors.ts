@@ -144,6 +144,22 @@ export class UsageError extends MirrorError {
 	override readonly code = 'USAGE';
 }
 
+/** A source of which nothing is known that would tell what it has, and why. */
+export interface SilentSource {
+	readonly source: string;
+	readonly problem: string;
+}
+
+/** It is in no list. Where that of a source is not known, nobody can tell. */
+export function absentFromLists(
+	message: string,
+	silent: SilentSource | undefined,
+): NotFoundError | SourceUnavailableError {
+	return silent === undefined
+		? new NotFoundError(message)
+		: new SourceUnavailableError(silent.source, `cannot tell whether it is there (${message}): ${silent.problem}`);
+}
+
 /** Another process works on the data directory, at the moment. */
 export class DataInUseError extends UsageError {}
 

@@ -7,7 +7,7 @@
 import type {Flights} from './blobs/flights.js';
 import type {DiskStore} from './blobs/store.js';
 import type {Catalog, ListBytes} from './catalog/catalog.js';
-import {NotFoundError, SourceUnavailableError, asError} from './errors.js';
+import {NotFoundError, SourceUnavailableError, asError, type SilentSource} from './errors.js';
 import type {Host} from './host.js';
 import {localName} from './catalog/local-images.js';
 import type {Manifest, Uuid} from './image/manifest.js';
@@ -39,7 +39,7 @@ export interface SearchResult extends ListState {
 	/** In the order that the query asks for. */
 	readonly images: readonly Manifest[];
 	/** A source whose list is not known: what has not been found may be there. */
-	readonly silent?: {readonly source: string; readonly problem: string} | undefined;
+	readonly silent?: SilentSource | undefined;
 }
 
 /** A list as it goes out: a JSON array indented by two spaces. */

@@ -3,14 +3,14 @@
  *
  * Whoever asks for it reminds the sources of their age, so that one whose list has become old is asked again behind.
  */
-import {asError, NotFoundError, SourceUnavailableError} from '../errors.js';
+import {absentFromLists, asError, NotFoundError, SourceUnavailableError, type SilentSource} from '../errors.js';
 import type {Clock} from '../host.js';
 import {runImageQuery, type ImageQuery} from '../image/query.js';
 import type {Ask} from '../sources/source.js';
 import {firstLists, nobodyWaits, type FirstListsOwner} from './first-lists.js';
 import {Listings, type ListBytes} from './listing.js';
 import type {MergedList} from './merged-list.js';
-import type {SilentSource, Snapshot} from './options.js';
+import type {Snapshot} from './options.js';
 import type {SourceList} from './source-list.js';
 import {untilAborted} from './waiting.js';
 
@@ -150,7 +150,5 @@ function whyOf({name, lastError}: SourceList): SilentSource {
 
 /** That the image of a marker is not there is for every source to say. */
 function unlessAllSaySo(error: unknown, {silent}: Snapshot): Error {
-	return error instanceof NotFoundError && silent !== undefined
-		? new SourceUnavailableError(silent.source, `cannot tell whether it is there (${error.message}): ${silent.problem}`)
-		: asError(error);
+	return error instanceof NotFoundError ? absentFromLists(error.message, silent) : asError(error);
 }

@@ -1,6 +1,7 @@
 /**
  * What a catalog is made of, and what it answers with.
  */
+import type {SilentSource} from '../errors.js';
 import type {Host} from '../host.js';
 import type {Manifest, Uuid} from '../image/manifest.js';
 import type {CatalogSource} from './catalog-source.js';
@@ -26,11 +27,6 @@ export interface Snapshot {
 	readonly cache: 'hit' | 'stale' | 'miss';
 	/** A source whose list is not known: what is not in this one may be there. */
 	readonly silent?: SilentSource | undefined;
-}
-
-export interface SilentSource {
-	readonly source: string;
-	readonly problem: string;
 }
 
 export interface RefreshOutcome {

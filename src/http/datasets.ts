@@ -6,7 +6,7 @@
  * from where that request came to, unless the configuration says what we are called.
  */
 import {createHash} from 'node:crypto';
-import {NotFoundError, SourceUnavailableError} from '../errors.js';
+import {absentFromLists, NotFoundError} from '../errors.js';
 import {datasetPath, datasetText, findByUrn, type DatasetNames} from '../image/dataset.js';
 import {prettyJson} from '../image/json-text.js';
 import {isUuid, type Manifest} from '../image/manifest.js';
@@ -121,7 +121,7 @@ export function datasetRoutes(options: {
 		const found = await everything(exchange);
 		const dataset = findByUrn(urn, everyDataset(found.images), settings().datasetNames);
 		if (dataset === undefined) {
-			throw absent(`there is no dataset ${urn}`, found);
+			throw absentFromLists(`there is no dataset ${urn}`, found.silent);
 		}
 		return dataset.uuid;
 	}
@@ -154,7 +154,7 @@ export function datasetRoutes(options: {
 		}
 		const owner = (await paths).get(path);
 		if (owner === undefined) {
-			throw absent(`there is no file ${path}`, found);
+			throw absentFromLists(`there is no file ${path}`, found.silent);
 		}
 		if (owner === 'several') {
 			throw new RequestError('BAD_REQUEST', `several datasets have a file ${path}`);
@@ -173,13 +173,6 @@ export function datasetRoutes(options: {
 
 function seesPrivate({caller}: Exchange): boolean {
 	return caller.rights.has('private');
-}
-
-/** It is in no list. Where that of a source is not known, nobody can tell. */
-function absent(message: string, {silent}: SearchResult): NotFoundError | SourceUnavailableError {
-	return silent === undefined
-		? new NotFoundError(message)
-		: new SourceUnavailableError(silent.source, `cannot tell whether it is there (${message}): ${silent.problem}`);
 }
 
 /** Of images that their caller may see, whether public or not. */
