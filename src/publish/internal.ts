@@ -46,7 +46,7 @@ export interface Upstream {
 	/** `undefined`: nobody has it. Throws SourceUnavailableError where nobody can tell. */
 	find(uuid: Uuid, ask: Ask): Promise<{readonly manifest: Manifest; readonly source: string} | undefined>;
 	/** An image that a source lists, whose origin nobody but us has; what is known without asking. */
-	childOf?(origin: Manifest): Uuid | undefined;
+	childOf(origin: Manifest): Uuid | undefined;
 }
 
 export interface LocalIcon {

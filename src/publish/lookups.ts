@@ -55,7 +55,7 @@ export class Lookups {
 
 	/** An image of a source that could not be installed without ours. */
 	childOf(origin: Manifest): Uuid | undefined {
-		return this.#upstream.childOf?.(origin);
+		return this.#upstream.childOf(origin);
 	}
 
 	/** Throws RefusedError OriginDoesNotExist where neither we nor a source have it. */

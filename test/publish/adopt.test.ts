@@ -12,7 +12,7 @@ import {sameBytes} from '../helpers/same-bytes.js';
 import {tempDir} from '../helpers/temp-dir.js';
 import {dsapid, pair, put, sdcImgapi, smartosImageServer, trondn} from './old-servers.js';
 import {fileOf, idOf} from './other-server.js';
-import {change, served, startPublisher, threeChannels, uuid, type PublisherRig} from './start-publisher.js';
+import {change, nobodyElse, served, startPublisher, threeChannels, uuid, type PublisherRig} from './start-publisher.js';
 
 async function adopt(
 	{publisher}: PublisherRig,
@@ -439,6 +439,7 @@ test('a dry run says what would be, and changes nothing', async t => {
 test('an image that a source has as well is ours if it is the same file, and is not if it is another', async t => {
 	const [same, other, unsure, found] = [makeImage(), makeImage(), makeImage(), makeImage()];
 	const upstream: Upstream = {
+		...nobodyElse,
 		find: asked => {
 			const theirs = {
 				[same.uuid]: same.text,
@@ -469,7 +470,7 @@ test('a source that does not answer keeps nobody waiting for long', async t => {
 	const image = makeImage();
 	const folder = await tempDir(t);
 	await pair(folder, 'a', image);
-	const rig = await startPublisher(t, {upstream: {find: () => new Promise(() => undefined)}});
+	const rig = await startPublisher(t, {upstream: {...nobodyElse, find: () => new Promise(() => undefined)}});
 	const adopted = adopt(rig, folder);
 	await rig.host.clock.timers();
 	await rig.host.clock.advance(5000);

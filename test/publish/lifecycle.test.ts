@@ -9,6 +9,7 @@ import {
 	basicImport,
 	change,
 	failure,
+	nobodyElse,
 	offer,
 	published,
 	served,
@@ -212,7 +213,7 @@ test('what a source has cannot be created over or changed, and the message says 
 	const id = uuid();
 	const theirs = parseManifest(JSON.stringify({...basicImport(id), files: []}));
 	const {publisher} = await startPublisher(t, {
-		upstream: {find: async asked => (asked === id ? {manifest: theirs, source: 'joyent'} : undefined)},
+		upstream: {...nobodyElse, find: async asked => (asked === id ? {manifest: theirs, source: 'joyent'} : undefined)},
 	});
 	const refused = await t.throwsAsync(publisher.importImage(id, basicImport(id), change()));
 	t.is(await failure(Promise.reject(refused)), 'ImageUuidAlreadyExists');
@@ -236,7 +237,7 @@ test('what a source has cannot be created over or changed, and the message says 
 
 test('a source that cannot tell keeps nobody from publishing', async t => {
 	const {publisher, host} = await startPublisher(t, {
-		upstream: {find: () => Promise.reject(new SourceUnavailableError('joyent', 'down'))},
+		upstream: {...nobodyElse, find: () => Promise.reject(new SourceUnavailableError('joyent', 'down'))},
 	});
 	const id = uuid();
 	t.is((await publisher.importImage(id, basicImport(id, {origin: uuid()}), change())).uuid, id);
@@ -245,7 +246,9 @@ test('a source that cannot tell keeps nobody from publishing', async t => {
 });
 
 test('a source that does not answer is waited for five seconds, and no longer than the client', async t => {
-	const {publisher, host} = await startPublisher(t, {upstream: {find: () => new Promise(() => undefined)}});
+	const {publisher, host} = await startPublisher(t, {
+		upstream: {...nobodyElse, find: () => new Promise(() => undefined)},
+	});
 	const id = uuid();
 	const importing = publisher.importImage(id, basicImport(id), change());
 	await host.clock.timerDueIn(5000, 5000);
@@ -600,6 +603,7 @@ test('an import does not take the place of an image that has been activated whil
 	const source = new EventEmitter();
 	const rig = await startPublisher(t, {
 		upstream: {
+			...nobodyElse,
 			async find(id) {
 				if (id !== origin) {
 					return undefined;
@@ -626,6 +630,7 @@ test('nothing stays behind of a question to the sources that has been answered',
 	const signals: AbortSignal[] = [];
 	const {publisher} = await startPublisher(t, {
 		upstream: {
+			...nobodyElse,
 			async find(_id, {signal}) {
 				signals.push(signal);
 				return undefined;

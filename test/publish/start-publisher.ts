@@ -50,7 +50,7 @@ export const threeChannels: PublishSettings['channels'] = [
 	{name: 'release', description: 'good'},
 ];
 
-export const nobodyElse: Upstream = {find: async () => undefined};
+export const nobodyElse: Upstream = {find: async () => undefined, childOf: () => undefined};
 
 export async function startPublisher(t: Scope, options: Partial<RigOptions> = {}): Promise<PublisherRig> {
 	const root = options.root ?? (await tempDir(t));
