@@ -178,7 +178,9 @@ export class ImageVerbs {
 			account,
 			channels: channels.length > 0,
 		});
-		this.#checkOrigin(fields, image.fields.origin);
+		if (fields.origin !== image.fields.origin) {
+			this.#checkOrigin(fields);
+		}
 		return {...image, fields, channels: names === undefined ? image.channels : channelsToSet(channels, names)};
 	}
 
@@ -220,10 +222,10 @@ export class ImageVerbs {
 	}
 
 	/** An image that is built on itself could be neither installed nor deleted. */
-	#checkOrigin({uuid, origin}: ImageFields, before: string | undefined): void {
+	#checkOrigin({uuid, origin}: ImageFields): void {
 		const seen = new Set<string>();
 		let at: string | undefined = origin;
-		while (isUuid(at) && at !== before && !seen.has(at)) {
+		while (isUuid(at) && !seen.has(at)) {
 			if (at === uuid) {
 				const message = at === origin ? 'is the image itself' : 'is built on the image itself';
 				throw new ValidationError(`origin ${message}`, [{field: 'origin', code: 'Invalid', message}]);
