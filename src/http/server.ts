@@ -243,7 +243,7 @@ class HttpServer implements HttpFront {
 	#repeatOf(request: IncomingMessage): Repeat | undefined {
 		const {method = '', url = '', headers} = request;
 		try {
-			checkRequest(request);
+			this.#check(request);
 			const target = parseTarget(url, this.#settings.basePath);
 			const answer = this.#known.often({method, target});
 			return answer && {method, url, headers, target, answer};
@@ -288,12 +288,17 @@ class HttpServer implements HttpFront {
 		connection.add(exchange, () => repeat.answer(exchange));
 	}
 
+	/** Throws RequestError for what is answered by nobody. */
+	#check(request: IncomingMessage): void {
+		checkRequest(request);
+		if (isOwnQuestion(request.headers, this.#front.instanceId)) {
+			throw new RequestError('LOOP', 'this mirror asks itself: one of its sources is its own address');
+		}
+	}
+
 	#start(exchange: Exchange, request: IncomingMessage, response: ServerResponse): void {
 		try {
-			checkRequest(request);
-			if (isOwnQuestion(exchange.headers, this.#front.instanceId)) {
-				throw new RequestError('LOOP', 'this mirror asks itself: one of its sources is its own address');
-			}
+			this.#check(request);
 			// The command line does not know what the server was started with.
 			const basePath = exchange.peer.kind === 'control' ? '' : this.#settings.basePath;
 			exchange.target = parseTarget(request.url ?? '', basePath);

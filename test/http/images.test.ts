@@ -4,6 +4,7 @@ import test from 'ava';
 import {IntegrityError, MirrorError, NoSpaceError, SourceUnavailableError, StoppingError} from '../../src/errors.js';
 import {makeImage, publisher, type TestImage} from '../helpers/make-image.js';
 import {sameBytes} from '../helpers/same-bytes.js';
+import {get, Talker} from '../helpers/talker.js';
 import {basicLogin, FakeAccess} from './fake-access.js';
 import {ask, startFront, version, type StartedFront} from './front.js';
 
@@ -655,7 +656,7 @@ test('jobs are none for an image, and 404 for no image', async t => {
 
 test('a file asked for through this mirror already is refused unless it is here, any other question goes on', async t => {
 	const image = makeImage({icon: Buffer.from('icon')});
-	const {url, mirror} = await startFront(t, {images: [image]});
+	const {url, port, mirror} = await startFront(t, {images: [image]});
 	const at = `/images/${image.uuid}`;
 	mirror.cache = 'miss';
 	for (const path of [`${at}/file`, `${at}/icon`]) {
@@ -673,6 +674,12 @@ test('a file asked for through this mirror already is refused unless it is here,
 		const {status, json} = await ask(url, path, {headers: {'x-imgmirror-via': 'other, this-mirror'}});
 		t.is(status, 503, path);
 		t.regex((json as {message: string}).message, /this mirror asks itself/u);
+	}
+	// Also where the very same has come before, on a connection that answers what it knows by itself.
+	const talker = await Talker.open(t, port);
+	for (let round = 0; round < 4; round++) {
+		t.is((await talker.ask(get(at))).status, 200);
+		t.is((await talker.ask(get(at, 'x-imgmirror-via: this-mirror\r\n'))).status, 503);
 	}
 	mirror.calls.length = 0;
 	await ask(url, at, {headers: {'x-imgmirror-via': 'one, two'}});
