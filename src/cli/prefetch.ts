@@ -214,9 +214,7 @@ class Report {
 
 	summary(): string {
 		const {fetched = 0, there = 0, bytes = 0, ms = 0} = this.#end ?? {};
-		const uncached = this.#outcomes('uncached');
-		// The server counts these among the failed.
-		const failed = Math.max(0, (this.#end?.failed ?? 0) - uncached);
+		const [uncached, failed] = [this.#outcomes('uncached'), this.#outcomes('failed')];
 		const parts = [
 			`${counted(fetched, 'image')} fetched`,
 			...(there > 0 ? [`${grouped(there)} here already`] : []),
