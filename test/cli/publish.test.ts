@@ -4,11 +4,8 @@ import {join} from 'node:path';
 import {Readable} from 'node:stream';
 import {gzipSync} from 'node:zlib';
 import test, {type ExecutionContext} from 'ava';
-import {exitCodes} from '../../src/cli/exit-codes.js';
 import {runCli} from '../../src/cli/run.js';
-import {DataInUseError} from '../../src/errors.js';
 import {pseudoRandom} from '../helpers/make-image.js';
-import {ManualClock} from '../helpers/manual-clock.js';
 import {sameBytes} from '../helpers/same-bytes.js';
 import {tempDir} from '../helpers/temp-dir.js';
 import {FakeIo} from './fake-io.js';
@@ -753,88 +750,4 @@ test('where no server runs, one is started on the data directory for as long as 
 	t.regex(io.err, /there is no data directory .*absent: name the server with --url/);
 	mkdirSync(join(data, 'other'));
 	t.is(io.assembled.length, 1);
-});
-
-test('a server that starts in the same moment is used', async t => {
-	const {io, file} = await bench(t);
-	const data = await tempDir(t);
-	const socket = join(data, 'control.sock');
-	const server = await startFakeServer(t, {socket});
-	let asked = 0;
-	io.control = {controlSocket: async () => socket, isRunning: async () => asked++ > 0};
-	io.beforeAssembled = async () => {
-		throw new Error('taken');
-	};
-	t.is(await runCli(['publish', file, ...named, '--data', data], io), 0, io.err);
-	t.is(server.images.size, 1);
-});
-
-const inUse = new DataInUseError('another imgmirror is using the data directory');
-
-test('a server that begins is waited for until it answers, and then used', async t => {
-	const {io, file} = await bench(t);
-	const data = await tempDir(t);
-	const socket = join(data, 'control.sock');
-	const server = await startFakeServer(t, {socket});
-	const clock = new ManualClock();
-	io.clock = clock;
-	let isRunning = false;
-	io.control = {controlSocket: async () => socket, isRunning: async () => isRunning};
-	io.beforeAssembled = async () => {
-		throw inUse;
-	};
-	const code = runCli(['publish', file, ...named, '--data', data], io);
-	await clock.timerDueIn(200, 200);
-	await clock.advance(20_000);
-	await clock.timerDueIn(1, 200);
-	isRunning = true;
-	await clock.advance(200);
-	t.is(await code, 0, io.err);
-	t.is(server.images.size, 1);
-	t.is(io.mirror.stops, 0);
-	t.is(io.err.split(`imgmirror: another imgmirror is using ${data}: waiting until it answers, or ends\n`).length, 2);
-	t.deepEqual(io.process.eventNames(), []);
-});
-
-test('a data directory that becomes free meanwhile is worked on', async t => {
-	const {io, file} = await bench(t);
-	const data = await tempDir(t);
-	const socket = join(data, 'control.sock');
-	const server = await startFakeServer(t, {socket});
-	io.clock = new SkippingClock();
-	io.control = {controlSocket: async () => socket, isRunning: async () => false};
-	io.beforeAssembled = async () => {
-		if (io.assembled.length < 5) {
-			throw inUse;
-		}
-	};
-	t.is(await runCli(['publish', file, ...named, '--data', data], io), 0, io.err);
-	t.is(server.images.size, 1);
-	t.is(io.mirror.stops, 1);
-});
-
-test('a data directory that stays in use is given up after half a minute, or by a signal', async t => {
-	const {io, file} = await bench(t);
-	const data = await tempDir(t);
-	const clock = new ManualClock();
-	io.clock = clock;
-	io.control = {controlSocket: async () => join(data, 'control.sock'), isRunning: async () => false};
-	io.beforeAssembled = async () => {
-		throw inUse;
-	};
-	const publishIt = (): Promise<number> => runCli(['publish', file, ...named, '--data', data], io);
-	const first = publishIt();
-	await clock.timers();
-	await clock.advance(29_999);
-	t.is(clock.pending, 1);
-	await clock.advance(1);
-	t.is(await first, 1);
-	t.true(io.err.endsWith(`imgmirror: ${inUse.message}\n`));
-
-	const second = publishIt();
-	await clock.timers();
-	io.process.emit('SIGINT');
-	t.is(await second, exitCodes.interrupted);
-	t.is(clock.pending, 0);
-	t.deepEqual(io.exits, []);
 });

@@ -1,6 +1,6 @@
 import {writeFileSync} from 'node:fs';
 import {join} from 'node:path';
-import test from 'ava';
+import test, {type ExecutionContext} from 'ava';
 import {runCli} from '../../src/cli/run.js';
 import {ConfigError, DataInUseError, UsageError} from '../../src/errors.js';
 import {tempDir, type Scope} from '../helpers/temp-dir.js';
@@ -100,15 +100,21 @@ test('a data directory that a command has is waited for', async t => {
 	]);
 });
 
-test('a data directory that stays in use ends it with 1 after ten seconds', async t => {
-	const clock = new ManualClock();
-	const {io, code} = await start(t, {}, fake => {
+/** On a data directory that stays in use. Resolves once it is waited for. */
+async function startInUse(t: ExecutionContext, clock: ManualClock): ReturnType<typeof start> {
+	const started = await start(t, {}, fake => {
 		fake.clock = clock;
 		fake.beforeAssembled = async () => {
 			throw inUse;
 		};
 	});
 	await clock.timers();
+	return started;
+}
+
+test('a data directory that stays in use ends it with 1 after ten seconds', async t => {
+	const clock = new ManualClock();
+	const {io, code} = await startInUse(t, clock);
 	await clock.advance(9999);
 	t.is(clock.pending, 1);
 	await clock.advance(1);
@@ -118,13 +124,7 @@ test('a data directory that stays in use ends it with 1 after ten seconds', asyn
 
 test('a signal while a data directory is waited for ends it with 0', async t => {
 	const clock = new ManualClock();
-	const {io, code} = await start(t, {}, fake => {
-		fake.clock = clock;
-		fake.beforeAssembled = async () => {
-			throw inUse;
-		};
-	});
-	await clock.timers();
+	const {io, code} = await startInUse(t, clock);
 	io.process.emit('SIGTERM');
 	await clock.advance(200);
 	t.is(await code, 0);
