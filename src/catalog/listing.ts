@@ -101,7 +101,7 @@ export class Listings {
 
 	async #make(version: number, query: ImageQuery, images: readonly Manifest[]): Promise<ListBytes> {
 		const {index, noted} = (this.#whole?.images === images ? this.#whole : undefined) ?? {};
-		const steps = imageQuerySteps(query, images, {candidates: index?.candidates(query), noted});
+		const steps = imageQuerySteps(query, images, {index, noted});
 		const found = await inSlices(steps, this.#unstoppable);
 		const shown = {channels: query.showChannels, admin: query.inclAdminFields};
 		const isWhole = found.length === images.length && !query.newestFirst;

@@ -118,27 +118,25 @@ export function runImageQuery(query: ImageQuery, images: readonly Manifest[]): r
 
 /**
  * The same as places in `images`, standing still now and then: tags cost a look into the text of each image.
- * `candidates`: places in their order; nothing else is looked at. `noted`: of these images.
+ * `index` and `noted`: of these images.
  */
 export function* imageQuerySteps(
 	query: ImageQuery,
 	images: readonly Manifest[],
-	{
-		candidates,
-		noted,
-	}: {readonly candidates?: readonly number[] | undefined; readonly noted?: NotedTags | undefined} = {},
+	{index, noted}: {readonly index?: NameIndex | undefined; readonly noted?: NotedTags | undefined} = {},
 ): Generator<undefined, readonly number[], undefined> {
 	const {newestFirst, limit = Infinity} = query;
 	// First, so that a wrong marker is told from an empty page.
 	const isFromMarker = markerFilter(query, images);
 	const matchesTags = tagMatcher(query.tags, query.billingTags, noted);
+	const {candidates, left} = index?.answer(query) ?? {left: query};
 	const count = candidates?.length ?? images.length;
 	const found: number[] = [];
 	for (let step = 0; step < count && found.length < limit; step++) {
 		const at = newestFirst ? count - 1 - step : step;
 		const place = candidates === undefined ? at : (candidates[at] ?? 0);
 		const image = images[place];
-		if (image !== undefined && matches(query, image) && isFromMarker(image) && matchesTags(image, place)) {
+		if (image !== undefined && matches(left, image) && isFromMarker(image) && matchesTags(image, place)) {
 			found.push(place);
 		}
 		if (step % stepLength === stepLength - 1) {
@@ -171,13 +169,20 @@ export class NameIndex {
 		}
 	}
 
-	/** `undefined`: all of the list. */
-	candidates({name, version}: ImageQuery): readonly number[] | undefined {
+	/**
+	 * `candidates`: places in their order, `undefined` for all of the list; `left`: what to ask of them still. To compare
+	 * a text of a manifest, which is a piece of a longer one, costs more than all the rest.
+	 */
+	answer(query: ImageQuery): {readonly candidates?: readonly number[]; readonly left: ImageQuery} {
+		const {name, version} = query;
 		if (version?.how === 'equal') {
 			const places = this.#byVersion.get(version.text) ?? [];
-			return Array.isArray(places) ? places : [places];
+			return {candidates: Array.isArray(places) ? places : [places], left: query};
 		}
-		return name?.how === 'equal' ? (this.#byName.get(name.text) ?? []) : undefined;
+		if (name?.how === 'equal' && name.text !== '') {
+			return {candidates: this.#byName.get(name.text) ?? [], left: {...query, name: undefined}};
+		}
+		return {left: query};
 	}
 }
 

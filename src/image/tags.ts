@@ -64,15 +64,17 @@ export class NotedTags {
 		}
 	}
 
-	/** `undefined`: it is not noted whether the image has it. */
-	has(place: number, {key, value = ''}: TagFilter): boolean | undefined {
-		if (this.#isNoted[place] !== 1) {
-			return undefined;
-		}
-		const number = this.#columns.get(key)?.[place] ?? 0;
-		const wanted = this.#values.get(key)?.get(value);
-		// Values have no number only where all are given away: those before have kept theirs.
-		return wanted === undefined && number === otherValue ? undefined : number > 0 && number === wanted;
+	/** Tells of places in a list that is noted to its end. `undefined`: it is not noted whether the image has it. */
+	lookFor({key, value = ''}: TagFilter): (place: number) => boolean | undefined {
+		const [column, wanted] = [this.#columns.get(key), this.#values.get(key)?.get(value)];
+		return place => {
+			if (this.#isNoted[place] !== 1) {
+				return undefined;
+			}
+			const number = column?.[place] ?? 0;
+			// Values have no number only where all are given away: those before have kept theirs.
+			return wanted === undefined && number === otherValue ? undefined : number > 0 && number === wanted;
+		};
 	}
 
 	#column(key: string): Uint8Array {
@@ -116,14 +118,20 @@ export function tagMatcher(
 	}
 	const traces = tags.flatMap(traceOf);
 	const billingTraces = billingTags.filter(tag => plain.test(tag)).map(tag => `"${tag}"`);
+	const looks = noted === undefined ? undefined : tags.map(tag => noted.lookFor(tag));
 	return (manifest, place) => {
-		const has = noted === undefined ? [undefined] : tags.map(tag => noted.has(place, tag));
-		if (has.includes(false) || (billingTags.length === 0 && !has.includes(undefined))) {
-			return !has.includes(false);
+		let isKnown = looks !== undefined && billingTags.length === 0;
+		for (const look of looks ?? []) {
+			const has = look(place);
+			if (has === false) {
+				return false;
+			}
+			isKnown &&= has === true;
 		}
 		return (
-			mayContain(manifest.text, manifest.local === undefined ? [...traces, ...billingTraces] : traces) &&
-			hasTags(manifest, tags, billingTags)
+			isKnown ||
+			(mayContain(manifest.text, manifest.local === undefined ? [...traces, ...billingTraces] : traces) &&
+				hasTags(manifest, tags, billingTags))
 		);
 	};
 }

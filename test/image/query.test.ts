@@ -313,6 +313,8 @@ test('asking step by step, with names and tags at hand, finds the same', t => {
 			'name=base',
 			'name=~s',
 			'name=none',
+			'name=',
+			'version=',
 			'os=linux',
 			'type=!zvol',
 			'tag.role=db',
@@ -337,7 +339,7 @@ test('asking step by step, with names and tags at hand, finds the same', t => {
 				fc.boolean(),
 				(asked, who) => {
 					const query = parseImageQuery(parseQueryString(asked.join('&'), 9), {authenticated: who, seesPrivate: true});
-					const steps = imageQuerySteps(query, many, {candidates: index.candidates(query), noted});
+					const steps = imageQuerySteps(query, many, {index, noted});
 					let step = steps.next();
 					while (step.done !== true) {
 						step = steps.next();
