@@ -9,6 +9,7 @@ import {
 	InvalidParameterError,
 	NotFoundError,
 	PreconditionError,
+	RefusedError,
 	UnauthorizedError,
 	ValidationError,
 } from '../errors.js';
@@ -57,6 +58,16 @@ export class ImageRequests {
 	async findForWrite(exchange: Exchange, params: Params): Promise<FoundImage> {
 		this.checkWriteChannel(exchange);
 		return this.find(exchange, params);
+	}
+
+	/** Throws also RefusedError NotImageOwner: an account sees more than it may do something with. */
+	async findOwn(exchange: Exchange, params: Params): Promise<FoundImage> {
+		const found = await this.findForWrite(exchange, params);
+		const account = scalarParam(exchange.query, 'account') || undefined;
+		if (account !== undefined && found.manifest.owner !== account) {
+			throw new RefusedError('NotImageOwner', `account ${account} does not own image ${found.manifest.uuid}`);
+		}
+		return found;
 	}
 
 	/** Throws ValidationError for a channel that there is not, and for all of them at once. */

@@ -97,7 +97,7 @@ export function imageWrites({mirror, images, settings}: ImageWriteOptions): read
 	/** Into an object store that we do not have. */
 	async function exportImage(exchange: Exchange, uuid: Uuid): Promise<void> {
 		const path = scalarParam(exchange.query, 'manta_path') || undefined;
-		await images.findForWrite(exchange, {uuid});
+		await images.findOwn(exchange, {uuid});
 		if (path === undefined) {
 			throw invalidInput('manta_path', 'MissingParameter', 'is missing');
 		}
@@ -160,7 +160,7 @@ export function imageWrites({mirror, images, settings}: ImageWriteOptions): read
 	async function push(exchange: Exchange, params: Params): Promise<void> {
 		const uuid = uuidOf(params);
 		noteImage(exchange, 'push', uuid);
-		const {manifest} = await images.findForWrite(exchange, params);
+		const {manifest} = await images.findOwn(exchange, params);
 		throw manifest.type === 'docker'
 			? new RefusedError('NotAvailable', 'this server pushes to no registry')
 			: invalidInput('type', 'Invalid', 'is not docker');

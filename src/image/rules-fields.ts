@@ -2,7 +2,7 @@
  * The rules for each field of a manifest, and the order they are looked at in (contract 4.1, 4.2).
  *
  * `rules.ts` and `rules-update.ts` decide which fields may be there at all; here it is decided whether their values
- * will do, and they come out normalized: numbers and switches that came as strings, lists that came as their only item.
+ * will do, and they come out normalized: numbers and `public` that came as strings, lists that came as their only item.
  */
 import type {FieldFault} from '../errors.js';
 import type {JsonObject} from './manifest.js';

@@ -121,10 +121,11 @@ export function readUuid(field: Field): unknown {
 }
 
 export function readSwitch(field: Field): unknown {
-	return switches.get(field.value) ?? field.fault('must be true or false');
+	return typeof field.value === 'boolean' ? field.value : field.fault('must be true or false, without quotes');
 }
 
 export function readPublic(field: Field): unknown {
+	// Of all switches, this one has always been taken as text, too.
 	const isPublic = switches.get(field.value);
 	if (isPublic === false && field.rules.mode === 'public') {
 		return field.fault('must be true: this server takes public images only');
@@ -138,7 +139,7 @@ export function readPublic(field: Field): unknown {
 export function readPublishedAt(field: Field): unknown {
 	const {value} = field;
 	if (value === undefined) {
-		return switches.get(field.all['activated']) === true ? field.missing() : undefined;
+		return field.all['activated'] === true ? field.missing() : undefined;
 	}
 	return typeof value === 'string' && dateForm.test(value) && parseDate(value) !== undefined
 		? value

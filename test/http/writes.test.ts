@@ -432,6 +432,10 @@ test('what is not done here is said only of images in the channel, and for the a
 		t.is(faultOf(await send('POST', `${at}&channel=*`)), 'ValidationFailed channel Invalid');
 		t.is(faultOf(await send('POST', `${at}&account=x`)), 'InvalidParameter account Invalid');
 		t.is(faultOf(await send('POST', `/images/${elsewhere.uuid}${path}`)), 'ResourceNotFound');
+		t.is(faultOf(await send('POST', `${at}&account=${image.owner}`)), fault);
+		// What is no verb at all is told to everybody.
+		const toOthers = path === '?action=burn' ? fault : 'NotImageOwner';
+		t.is(faultOf(await send('POST', `${at}&account=${randomUUID()}`)), toOthers);
 	}
 });
 

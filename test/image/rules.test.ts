@@ -244,11 +244,11 @@ test('a new image is unactivated and has no files, whatever was said of them', t
 test('what IMGAPI takes in several forms comes out in one', t => {
 	const given = {
 		...right(true),
-		...{v: '2', public: 'true', disabled: 'false', generate_passwords: 'false', image_size: '1024'},
+		...{v: '2', public: 'true', image_size: '1024'},
 		...{billing_tags: 'x', acl: joe, homepage: 'HTTP://example.com', traits: {a: [1], b: true, c: 'x'}},
 	};
 	t.like(create(given), {
-		...{v: 2, public: true, disabled: false, generate_passwords: false, image_size: 1024, billing_tags: ['x']},
+		...{v: 2, public: true, image_size: 1024, billing_tags: ['x']},
 		...{acl: [joe], homepage: 'HTTP://example.com', traits: {a: [1], b: true, c: 'x'}},
 	});
 	for (const v of [0, 1, 3, 2.5, '3']) {

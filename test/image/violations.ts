@@ -57,7 +57,7 @@ export const violations: readonly Violation[] = [
 	...invalid('homepage', ['ftp://x', 'javascript:alert(1)', `http://${'x'.repeat(1020)}`, 'x', '', 5, {}, [], true]),
 	...invalid('eula', ['file:///etc/passwd', `https://${'x'.repeat(1020)}`, '', 5]),
 	...invalid('public', ['x', 0, 1, 'TRUE', {}, []]),
-	...invalid('disabled', ['x', 0, {}, []], {newOnly: true}),
+	...invalid('disabled', ['x', 'true', 'false', 0, {}, []], {newOnly: true}),
 	...invalid('type', ['x', '', 'null', 'constructor', 'toString', '__proto__', 5, null, {}, []], {newOnly: true}),
 	...invalid('os', ['x', '', 'null', 'constructor', 'hasOwnProperty', 5, {}, []]),
 	...['nic_driver', 'disk_driver', 'cpu_type'].flatMap((field): readonly Violation[] => [
@@ -97,7 +97,7 @@ export const violations: readonly Violation[] = [
 		errors: ['inherited_directories Invalid'],
 		zvol: true,
 	},
-	...invalid('generate_passwords', ['x', 0, {}, []]),
+	...invalid('generate_passwords', ['x', 'true', 'false', 0, {}, []]),
 	...invalid('requirements', ['x', 5, [], true]),
 	...requirement('networks', [
 		'x',
