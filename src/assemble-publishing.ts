@@ -31,6 +31,7 @@ export class Publishing {
 	readonly publisher: Publisher;
 	readonly access: Access;
 	readonly #host: Host;
+	readonly #layout: Layout;
 	readonly #remote: ClientNamedServers;
 	readonly #adoption: Adoption;
 	#config: Config;
@@ -39,6 +40,7 @@ export class Publishing {
 	constructor(config: Config, parts: PublishingParts) {
 		const {host, layout, store, sources, userAgent, instanceId, upstream, changed} = parts;
 		this.#host = host;
+		this.#layout = layout;
 		this.#config = config;
 		this.access = new Access({
 			host,
@@ -89,8 +91,8 @@ export class Publishing {
 
 	#openDropFolder(): void {
 		const {dropFolder: folder} = this.#config.publish;
-		this.#dropFolder =
-			folder === undefined ? undefined : new DropFolder({host: this.#host, folder, adoption: this.#adoption});
+		const parts = {host: this.#host, layout: this.#layout, adoption: this.#adoption};
+		this.#dropFolder = folder === undefined ? undefined : new DropFolder({...parts, folder});
 		this.#dropFolder?.start();
 	}
 }

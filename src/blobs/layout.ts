@@ -5,7 +5,7 @@
  * the mirror has written.
  */
 import {randomBytes} from 'node:crypto';
-import {open, readFile, rename, rm} from 'node:fs/promises';
+import {open, readFile, realpath, rename, rm} from 'node:fs/promises';
 import path from 'node:path';
 import {UsageError, describe} from '../errors.js';
 import {makeFolder} from '../host-folders.js';
@@ -93,6 +93,15 @@ export class Layout {
 		this.spool = path.join(this.root, 'spool');
 		this.alive = path.join(this.root, 'alive');
 		this.control = path.join(this.root, 'control.sock');
+	}
+
+	/** Whether it is one of these, lies in one of them, or has them all in it. Throws the system's error if it is not there. */
+	async isOurs(folder: string): Promise<boolean> {
+		const root = await realpath(this.root);
+		const steps = path.relative(root, await realpath(folder)).split(path.sep);
+		const isAround = steps.every(step => step === '' || step === '..');
+		const ours = new Set((Object.values(this) as string[]).map(place => path.relative(this.root, place)));
+		return isAround || ours.has(steps[0] ?? '');
 	}
 
 	blobFolder(sha1: Sha1): string {

@@ -9,7 +9,8 @@ import {randomBytes} from 'node:crypto';
 import {watch, type FSWatcher} from 'node:fs';
 import {rename, rm, writeFile} from 'node:fs/promises';
 import path from 'node:path';
-import {describe} from '../errors.js';
+import type {Layout} from '../blobs/layout.js';
+import {describe, UsageError} from '../errors.js';
 import type {Host, Timer} from '../host.js';
 import {baseFirst, type Adoption} from './adopt.js';
 import type {Outcome} from './adopt-image.js';
@@ -38,6 +39,7 @@ export class DropFolder {
 	readonly #host: Host;
 	readonly #folder: string;
 	readonly #adoption: Pick<Adoption, 'take'>;
+	readonly #layout: Pick<Layout, 'isOurs'>;
 	readonly #stopping = new AbortController();
 	/** By the manifest's file. */
 	readonly #seen = new Map<string, Seen>();
@@ -46,8 +48,14 @@ export class DropFolder {
 	#looking: Promise<void> | undefined;
 	#isUnreadable = false;
 
-	constructor(options: {readonly host: Host; readonly folder: string; readonly adoption: Pick<Adoption, 'take'>}) {
+	constructor(options: {
+		readonly host: Host;
+		readonly layout: Pick<Layout, 'isOurs'>;
+		readonly folder: string;
+		readonly adoption: Pick<Adoption, 'take'>;
+	}) {
 		this.#host = options.host;
+		this.#layout = options.layout;
 		this.#folder = path.resolve(options.folder);
 		this.#adoption = options.adoption;
 	}
@@ -116,6 +124,10 @@ export class DropFolder {
 	/** `undefined`: the folder cannot be read at the moment, which is said once. */
 	async #scan(): Promise<readonly FoundImage[] | undefined> {
 		try {
+			// What is taken is cleared away.
+			if (await this.#layout.isOurs(this.#folder)) {
+				throw new UsageError('it is where the mirror keeps its own files: name a folder of its own');
+			}
 			const images = await scanFolder(this.#folder, {links: false, signal: this.#stopping.signal});
 			this.#isUnreadable = false;
 			return images;

@@ -1,4 +1,5 @@
 import {appendFile, mkdir, readFile, readdir, rename, rm, symlink, writeFile} from 'node:fs/promises';
+import {mkdirSync, symlinkSync} from 'node:fs';
 import path from 'node:path';
 import test, {type ExecutionContext} from 'ava';
 import {Adoption} from '../../src/publish/adopt.js';
@@ -19,12 +20,15 @@ interface DropRig extends PublisherRig {
 	audits(): readonly LogLine[];
 }
 
-async function startDrop(t: ExecutionContext, folder?: string): Promise<DropRig> {
-	const rig = await startPublisher(t);
-	const {host, store, publisher} = rig;
-	const where = folder ?? (await tempDir(t));
+/** `place`: the folder itself, or where it is when the publisher's is there. */
+async function startDrop(t: ExecutionContext, place?: string | ((rig: PublisherRig) => string)): Promise<DropRig> {
+	const root = path.join(await tempDir(t), 'data');
+	await mkdir(root);
+	const rig = await startPublisher(t, {root});
+	const {host, layout, store, publisher} = rig;
+	const where = typeof place === 'function' ? place(rig) : (place ?? (await tempDir(t)));
 	const adoption = new Adoption({host, store, writes: publisher.writes, upstream: nobodyElse});
-	const drop = new DropFolder({host, folder: where, adoption});
+	const drop = new DropFolder({host, layout, folder: where, adoption});
 	t.teardown(() => drop.stop());
 	drop.start();
 	await drop.lookNow();
@@ -283,6 +287,42 @@ test('a folder that is not there is told of once, and found when it comes', asyn
 	t.is(rig.host.linesLike({msg: 'the drop folder cannot be read'}).length, 1);
 	await mkdir(folder);
 	await pair(folder, 'a', image);
+	await rig.look();
+	sameBytes(t, await fileOf(rig, idOf(image)), image.bytes);
+});
+
+for (const [what, steps] of [
+	['the data directory', []],
+	['what is around it', ['..']],
+	['where records of published images are', ['published']],
+	['a folder within one of the mirror’s', ['uploads', 'drop']],
+] as const) {
+	test(`nothing is taken from, and nothing is cleared away in ${what}, by whatever way it is named`, async t => {
+		const image = makeImage();
+		const link = path.join(await tempDir(t), 'link');
+		const at = ({layout}: PublisherRig): string => path.join(layout.root, ...steps);
+		const rig = await startDrop(t, place => {
+			mkdirSync(at(place), {recursive: true});
+			symlinkSync(at(place), link);
+			return link;
+		});
+		await pair(at(rig), 'a', image);
+		await rig.look();
+		await rig.look();
+		t.is(rig.publisher.get(idOf(image)), undefined);
+		t.is(rig.audits().length, 0);
+		t.deepEqual((await readdir(at(rig))).filter(name => name.startsWith('a.')).sort(), ['a.json', 'a.zfs.gz']);
+		const [line, ...others] = rig.host.linesLike({msg: 'the drop folder cannot be read'});
+		t.is(others.length, 0);
+		t.regex(String(line?.['problem']), /the mirror keeps its own files/u);
+	});
+}
+
+test('a folder of its own in the data directory will do', async t => {
+	const image = makeImage();
+	const rig = await startDrop(t, ({layout}) => path.join(layout.root, 'drop'));
+	await mkdir(rig.folder);
+	await pair(rig.folder, 'a', image);
 	await rig.look();
 	sameBytes(t, await fileOf(rig, idOf(image)), image.bytes);
 });
