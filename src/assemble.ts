@@ -139,6 +139,7 @@ async function build(
 					throw error;
 				}
 			},
+			claimOf: (uuid, ask) => catalog.claimOf(uuid, ask),
 			childOf(origin) {
 				const isChild = (image: Manifest): boolean => image.origin === origin.uuid && image.local === undefined;
 				const child = catalog.snapshot().images.find(isChild);

@@ -12,6 +12,7 @@ import {isSameText} from '../image/packed.js';
 import type {ImageQuery} from '../image/query.js';
 import type {Ask} from '../sources/source.js';
 import type {CatalogSource} from './catalog-source.js';
+import {claimOf, type Claim} from './claims.js';
 import {CurrentList, type CurrentBytes} from './current-list.js';
 import {Finder, type FoundManifest} from './finder.js';
 import {HoldVerbs} from './hold-verbs.js';
@@ -28,17 +29,12 @@ import {catalogStatus, removeGauges, updateGauges, type CatalogStatus} from './s
 import {suppliersFor, type Supplier} from './suppliers.js';
 import {OneByOne} from './waiting.js';
 
-export type {FoundManifest} from './finder.js';
 export type {HeldImage} from './known.js';
-export type {LocalImages} from './local-images.js';
 export type {ListBytes} from './listing.js';
 export type {CatalogSource, HoldRule} from './catalog-source.js';
 export type {HoldsFile, OperatorHold} from './holds.js';
-export type {HoldReason} from './offers.js';
 export type {CatalogOptions, HeldImages, RefreshOutcome, Snapshot} from './options.js';
 export type {HeldBackImage, KnownImage} from './overview.js';
-export type {CatalogStatus, SourceStatus} from './status.js';
-export type {Supplier} from './suppliers.js';
 
 export class Catalog {
 	readonly #host: Host;
@@ -255,6 +251,11 @@ export class Catalog {
 	findNow(uuid: Uuid): FoundManifest | undefined {
 		this.#touch();
 		return this.#finder.listed(uuid);
+	}
+
+	/** A source that has it, whether it is offered or not. Throws SourceUnavailableError where none can tell. */
+	claimOf(uuid: Uuid, ask: Ask): Promise<Claim | undefined> {
+		return claimOf(uuid, ask, {lists: this.#lists, finder: this.#finder, held: this.#list.held(uuid)});
 	}
 
 	/** Whom to ask for the file, in this order. */

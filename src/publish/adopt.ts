@@ -120,7 +120,7 @@ export class Adoption {
 		});
 		signal.addEventListener('abort', giveUp, {once: true});
 		try {
-			const found = await Promise.race([this.#upstream.find(uuid, {...ask, signal}), tooLate]);
+			const found = await Promise.race([this.#upstream.claimOf(uuid, {...ask, signal}), tooLate]);
 			return found && {source: found.source, sha1: found.manifest.files[0]?.sha1};
 		} catch (error) {
 			ask.signal.throwIfAborted();

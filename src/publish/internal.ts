@@ -45,8 +45,18 @@ export type PublishStore = Pick<
 export interface Upstream {
 	/** `undefined`: nobody has it. Throws SourceUnavailableError where nobody can tell. */
 	find(uuid: Uuid, ask: Ask): Promise<{readonly manifest: Manifest; readonly source: string} | undefined>;
+	/** Who has it, be it held back or excluded. Throws SourceUnavailableError where nobody can tell. */
+	claimOf(uuid: Uuid, ask: Ask): Promise<Claim | undefined>;
 	/** An image that a source lists, whose origin nobody but us has; what is known without asking. */
 	childOf(origin: Manifest): Uuid | undefined;
+}
+
+/** An image that is a source's. */
+export interface Claim {
+	readonly manifest: Manifest;
+	readonly source: string;
+	/** It is offered to nobody, at the moment. */
+	readonly isHeldBack: boolean;
 }
 
 export interface LocalIcon {
@@ -126,6 +136,11 @@ export interface LocalWrites {
 	checkOperator(change: Change): void;
 	/** Throws RefusedError ImageUuidAlreadyExists where we or a source have it. A source that cannot tell is passed over. */
 	checkFree(uuid: Uuid, ask: Ask): Promise<void>;
+	/**
+	 * Before what is another server's becomes ours: throws RefusedError ImageUuidAlreadyExists where a source has other
+	 * files under that uuid, and where one that is held back is not asked for by an operator.
+	 */
+	checkAlike(image: Manifest, who: {readonly operator: boolean; readonly ask: Ask}): Promise<void>;
 	/**
 	 * Throws RefusedError OriginDoesNotExist where neither we nor a source have it. A source that cannot tell is passed
 	 * over. `undefined` is fine. True: it is one of ours (`NewImage.originIsLocal`).

@@ -110,7 +110,7 @@ export class Jobs {
 			if ([...this.#jobs.values()].filter(job => !isOver(job)).length >= mostWaiting) {
 				throw new RefusedError('NotAvailable', `${mostWaiting} imports are waiting already: ask again later`);
 			}
-			const chain = await this.#chainOf(uuid, source, change.ask);
+			const chain = await this.#chainOf(uuid, source, change);
 			const job: JobRecord = {
 				uuid: randomUUID() as Uuid,
 				image: uuid,
@@ -157,7 +157,7 @@ export class Jobs {
 	}
 
 	/** What is to be had, base first: the image last, before it those of its origins that are not ours. */
-	async #chainOf(image: Uuid, source: string, ask: Ask): Promise<readonly Uuid[]> {
+	async #chainOf(image: Uuid, source: string, {actor: {operator}, ask}: Change): Promise<readonly Uuid[]> {
 		const server = this.#remote.open(source);
 		try {
 			const chain: Uuid[] = [];
@@ -166,6 +166,7 @@ export class Jobs {
 				throw new SourceUnavailableError(server.name, `image ${image} has no file there`);
 			}
 			for (let next: Manifest | undefined = manifest; next !== undefined;) {
+				await this.#writes.checkAlike(next, {operator, ask});
 				chain.unshift(next.uuid);
 				const {origin}: Manifest = next;
 				if (origin !== undefined && (chain.includes(origin) || chain.length >= longestChain)) {
@@ -263,7 +264,7 @@ export class Jobs {
 		}
 		const born = randomUUID();
 		await takeRemoteImage({
-			...{host: this.#host, writes: this.#writes, source: server, uuid: image, by: actor.name, channels, born, ask},
+			...{host: this.#host, writes: this.#writes, source: server, uuid: image, by: actor, channels, born, ask},
 			onProgress: (bytes, size) => this.#progress.set(uuid, {image, bytes, size}),
 			// Written down before the image is: nothing of ours is left over, whenever we are killed.
 			beforeSave: () => this.#change(uuid, {made: [...this.#record(uuid).made, {image, born}]}),

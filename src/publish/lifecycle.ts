@@ -96,6 +96,10 @@ export class Lifecycle implements LocalWrites {
 		await this.#lookups.checkNotTheirs(uuid, ask);
 	}
 
+	checkAlike(image: Manifest, who: {readonly operator: boolean; readonly ask: Ask}): Promise<void> {
+		return this.#lookups.checkAlike(image, who);
+	}
+
 	async checkOrigin(origin: string | undefined, ask: Ask): Promise<boolean> {
 		return (await this.#lookups.origin(origin, ask)).isLocal;
 	}

@@ -6,11 +6,11 @@
  */
 import {NotFoundError, RefusedError, describe} from '../errors.js';
 import type {Host} from '../host.js';
-import {isUuid, type Manifest, type Uuid} from '../image/manifest.js';
+import {isUuid, type ImageFile, type Manifest, type Uuid} from '../image/manifest.js';
 import type {Ask} from '../sources/source.js';
 import type {PublishArea} from './area.js';
 import {noSuchImage} from './guards.js';
-import type {Upstream} from './internal.js';
+import type {Claim, Upstream} from './internal.js';
 
 /** So long a publisher waits for a source at most. */
 const patienceMs = 5000;
@@ -44,12 +44,29 @@ export class Lookups {
 
 	/** The same for the sources. */
 	async checkNotTheirs(uuid: Uuid, ask: Ask): Promise<void> {
-		const found = await this.#ask(uuid, ask, 'whether a uuid is free');
-		if (typeof found === 'object') {
+		const claim = await this.#claimOf(uuid, ask, 'whether a uuid is free');
+		if (typeof claim === 'object') {
 			throw new RefusedError(
 				'ImageUuidAlreadyExists',
-				`image ${uuid} cannot be made: source ${found.source} has it; import-remote makes it ours`,
+				`image ${uuid} cannot be made: source ${claim.source} has it; import-remote makes it ours`,
 			);
+		}
+	}
+
+	/** See `LocalWrites`. */
+	async checkAlike(image: Manifest, {operator, ask}: {readonly operator: boolean; readonly ask: Ask}): Promise<void> {
+		const claim = await this.#claimOf(image.uuid, ask, 'whether it has the same image');
+		if (typeof claim !== 'object') {
+			return;
+		}
+		if (!areAlike(claim.manifest.files, image.files)) {
+			throw new RefusedError(
+				'ImageUuidAlreadyExists',
+				`image ${image.uuid} stays as it is: source ${claim.source} has other files under that uuid`,
+			);
+		}
+		if (claim.isHeldBack && !operator) {
+			throw new RefusedError('ImageUuidAlreadyExists', `image ${image.uuid} is held back here: operators may take it`);
 		}
 	}
 
@@ -70,7 +87,7 @@ export class Lookups {
 		if (ours !== undefined) {
 			return {manifest: ours, isLocal: true};
 		}
-		const found = await this.#ask(origin, ask, 'whether an origin is there');
+		const found = await this.#find(origin, ask, 'whether an origin is there');
 		if (found === 'absent') {
 			throw noOrigin(origin);
 		}
@@ -82,7 +99,7 @@ export class Lookups {
 		if (this.#area.isUnreadable(uuid)) {
 			return new NotFoundError(`the record of image ${uuid} cannot be read`);
 		}
-		const found = await this.#ask(uuid, ask, 'whose an image is');
+		const found = await this.#find(uuid, ask, 'whose an image is');
 		return typeof found === 'object'
 			? new RefusedError(
 					'NotImageOwner',
@@ -91,14 +108,27 @@ export class Lookups {
 			: noSuchImage(uuid);
 	}
 
-	async #ask(uuid: Uuid, ask: Ask, what: string): Promise<Found | 'absent' | 'unknown'> {
+	#find(uuid: Uuid, ask: Ask, what: string): Promise<Found | 'absent' | 'unknown'> {
+		return this.#ask(uuid, ask, what, patient => this.#upstream.find(uuid, patient));
+	}
+
+	#claimOf(uuid: Uuid, ask: Ask, what: string): Promise<Claim | 'absent' | 'unknown'> {
+		return this.#ask(uuid, ask, what, patient => this.#upstream.claimOf(uuid, patient));
+	}
+
+	async #ask<T>(
+		uuid: Uuid,
+		ask: Ask,
+		what: string,
+		question: (ask: Ask) => Promise<T | undefined>,
+	): Promise<T | 'absent' | 'unknown'> {
 		const late = new AbortController();
 		const timer = this.#host.clock.after(patienceMs, () => {
 			late.abort(new Error(`no answer within ${patienceMs / 1000} seconds`));
 		});
 		const signal = AbortSignal.any([ask.signal, late.signal]);
 		try {
-			return (await orAborted(this.#upstream.find(uuid, {...ask, signal}), signal)) ?? 'absent';
+			return (await orAborted(question({...ask, signal}), signal)) ?? 'absent';
 		} catch (error) {
 			ask.signal.throwIfAborted();
 			this.#host.log.warn({image: uuid, problem: describe(error)}, `no source could tell ${what}: taken as it is said`);
@@ -124,4 +154,14 @@ function orAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
 		// A signal made of others lives as long as somebody listens to it.
 		void promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
 	});
+}
+
+function areAlike(theirs: readonly ImageFile[], others: readonly ImageFile[]): boolean {
+	return (
+		theirs.length === others.length &&
+		theirs.every(({sha1, size}, index) => {
+			const other = others[index];
+			return sha1 === undefined || other?.sha1 === undefined ? size === other?.size : sha1 === other.sha1;
+		})
+	);
 }

@@ -7,6 +7,7 @@ import {SourceUnavailableError} from '../errors.js';
 import type {Host} from '../host.js';
 import {fieldsOf, type JsonObject, type Manifest, type Uuid} from '../image/manifest.js';
 import type {Ask, Icon, Source} from '../sources/source.js';
+import type {Actor} from './api.js';
 import type {HeldFile, LocalWrites} from './internal.js';
 import {holdRemoteFile, unknownOf} from './remote-file.js';
 import {findRemote, without} from './remote-import.js';
@@ -18,7 +19,7 @@ export interface TakeRemoteImage {
 	readonly writes: LocalWrites;
 	readonly source: Source;
 	readonly uuid: Uuid;
-	readonly by: string | undefined;
+	readonly by: Actor;
 	readonly channels: readonly string[];
 	readonly born: string;
 	readonly ask: Ask;
@@ -33,6 +34,7 @@ export async function takeRemoteImage(options: TakeRemoteImage): Promise<Manifes
 	if (image.files.length === 0) {
 		throw new SourceUnavailableError(source.name, `image ${uuid} has no file there`);
 	}
+	await writes.checkAlike(image, {operator: by.operator, ask});
 	const {fields} = writes.readWhole(
 		{manifest: asOurs(image, host.clock.now()), adopt: true, activate: true},
 		{account: undefined},
@@ -58,7 +60,7 @@ export async function takeRemoteImage(options: TakeRemoteImage): Promise<Manifes
 		return await writes.saveWhole({
 			fields: {...fields, files},
 			channels,
-			by,
+			by: by.name,
 			born,
 			// A job has the origins first, or found them here.
 			originIsLocal: true,

@@ -5,14 +5,13 @@ import test, {type ExecutionContext} from 'ava';
 import {InvalidParameterError, SourceUnavailableError} from '../../src/errors.js';
 import {parseManifest} from '../../src/image/manifest.js';
 import type {AdoptEvent, AdoptRequest, Change} from '../../src/publish/api.js';
-import type {Upstream} from '../../src/publish/internal.js';
 import {reporting} from '../../src/publish/reporting.js';
 import {makeImage, type TestImage} from '../helpers/make-image.js';
 import {sameBytes} from '../helpers/same-bytes.js';
 import {tempDir} from '../helpers/temp-dir.js';
 import {dsapid, pair, put, sdcImgapi, smartosImageServer, trondn} from './old-servers.js';
 import {fileOf, idOf} from './other-server.js';
-import {change, nobodyElse, served, startPublisher, threeChannels, uuid, type PublisherRig} from './start-publisher.js';
+import {change, offering, served, startPublisher, threeChannels, uuid, type PublisherRig} from './start-publisher.js';
 
 async function adopt(
 	{publisher}: PublisherRig,
@@ -438,20 +437,17 @@ test('a dry run says what would be, and changes nothing', async t => {
 
 test('an image that a source has as well is ours if it is the same file, and is not if it is another', async t => {
 	const [same, other, unsure, found] = [makeImage(), makeImage(), makeImage(), makeImage()];
-	const upstream: Upstream = {
-		...nobodyElse,
-		find: asked => {
-			const theirs = {
-				[same.uuid]: same.text,
-				[other.uuid]: makeImage({uuid: other.uuid}).text,
-				[found.uuid]: makeImage({uuid: found.uuid}).text,
-			}[asked];
-			if (asked === idOf(unsure)) {
-				return Promise.reject(new SourceUnavailableError('joyent', 'is down'));
-			}
-			return Promise.resolve(theirs === undefined ? undefined : {manifest: parseManifest(theirs), source: 'joyent'});
-		},
-	};
+	const upstream = offering(asked => {
+		const theirs = {
+			[same.uuid]: same.text,
+			[other.uuid]: makeImage({uuid: other.uuid}).text,
+			[found.uuid]: makeImage({uuid: found.uuid}).text,
+		}[asked];
+		if (asked === idOf(unsure)) {
+			return Promise.reject(new SourceUnavailableError('joyent', 'is down'));
+		}
+		return Promise.resolve(theirs === undefined ? undefined : {manifest: parseManifest(theirs), source: 'joyent'});
+	});
 	const folder = await tempDir(t);
 	for (const image of [same, other, unsure]) {
 		await pair(folder, image.uuid, image);
@@ -470,7 +466,7 @@ test('a source that does not answer keeps nobody waiting for long', async t => {
 	const image = makeImage();
 	const folder = await tempDir(t);
 	await pair(folder, 'a', image);
-	const rig = await startPublisher(t, {upstream: {...nobodyElse, find: () => new Promise(() => undefined)}});
+	const rig = await startPublisher(t, {upstream: offering(() => new Promise(() => undefined))});
 	const adopted = adopt(rig, folder);
 	await rig.host.clock.timers();
 	await rig.host.clock.advance(5000);

@@ -11,6 +11,7 @@ import {
 	failure,
 	nobodyElse,
 	offer,
+	offering,
 	published,
 	served,
 	sha1Of,
@@ -213,7 +214,7 @@ test('what a source has cannot be created over or changed, and the message says 
 	const id = uuid();
 	const theirs = parseManifest(JSON.stringify({...basicImport(id), files: []}));
 	const {publisher} = await startPublisher(t, {
-		upstream: {...nobodyElse, find: async asked => (asked === id ? {manifest: theirs, source: 'joyent'} : undefined)},
+		upstream: offering(async asked => (asked === id ? {manifest: theirs, source: 'joyent'} : undefined)),
 	});
 	const refused = await t.throwsAsync(publisher.importImage(id, basicImport(id), change()));
 	t.is(await failure(Promise.reject(refused)), 'ImageUuidAlreadyExists');
@@ -237,7 +238,7 @@ test('what a source has cannot be created over or changed, and the message says 
 
 test('a source that cannot tell keeps nobody from publishing', async t => {
 	const {publisher, host} = await startPublisher(t, {
-		upstream: {...nobodyElse, find: () => Promise.reject(new SourceUnavailableError('joyent', 'down'))},
+		upstream: offering(() => Promise.reject(new SourceUnavailableError('joyent', 'down'))),
 	});
 	const id = uuid();
 	t.is((await publisher.importImage(id, basicImport(id, {origin: uuid()}), change())).uuid, id);
@@ -247,7 +248,7 @@ test('a source that cannot tell keeps nobody from publishing', async t => {
 
 test('a source that does not answer is waited for five seconds, and no longer than the client', async t => {
 	const {publisher, host} = await startPublisher(t, {
-		upstream: {...nobodyElse, find: () => new Promise(() => undefined)},
+		upstream: offering(() => new Promise(() => undefined)),
 	});
 	const id = uuid();
 	const importing = publisher.importImage(id, basicImport(id), change());
@@ -436,7 +437,7 @@ test('an image that one of a source is built on stays, unless a source has it, t
 	const asked: Uuid[] = [];
 	const rig = await startPublisher(t, {
 		upstream: {
-			find: async () => undefined,
+			...nobodyElse,
 			childOf: origin => {
 				asked.push(origin.uuid);
 				return child;
@@ -602,18 +603,15 @@ test('an import does not take the place of an image that has been activated whil
 	const origin = uuid();
 	const source = new EventEmitter();
 	const rig = await startPublisher(t, {
-		upstream: {
-			...nobodyElse,
-			async find(id) {
-				if (id !== origin) {
-					return undefined;
-				}
-				const answer = once(source, 'answer');
-				source.emit('asked');
-				await answer;
-				return {manifest: parseManifest(JSON.stringify({...basicImport(origin), files: []})), source: 'joyent'};
-			},
-		},
+		upstream: offering(async id => {
+			if (id !== origin) {
+				return undefined;
+			}
+			const answer = once(source, 'answer');
+			source.emit('asked');
+			await answer;
+			return {manifest: parseManifest(JSON.stringify({...basicImport(origin), files: []})), source: 'joyent'};
+		}),
 	});
 	const id = await published(rig, {activate: false});
 	await rig.publisher.update(id, {state: 'creating'}, change());
@@ -629,13 +627,10 @@ test('an import does not take the place of an image that has been activated whil
 test('nothing stays behind of a question to the sources that has been answered', async t => {
 	const signals: AbortSignal[] = [];
 	const {publisher} = await startPublisher(t, {
-		upstream: {
-			...nobodyElse,
-			async find(_id, {signal}) {
-				signals.push(signal);
-				return undefined;
-			},
-		},
+		upstream: offering(async (_id, {signal}) => {
+			signals.push(signal);
+			return undefined;
+		}),
 	});
 	const id = uuid();
 	await publisher.importImage(id, basicImport(id), change());

@@ -50,7 +50,23 @@ export const threeChannels: PublishSettings['channels'] = [
 	{name: 'release', description: 'good'},
 ];
 
-export const nobodyElse: Upstream = {find: async () => undefined, childOf: () => undefined};
+export const nobodyElse: Upstream = {
+	find: async () => undefined,
+	claimOf: async () => undefined,
+	childOf: () => undefined,
+};
+
+/** Sources that offer all they have. */
+export function offering(find: Upstream['find']): Upstream {
+	return {
+		...nobodyElse,
+		find,
+		async claimOf(id, ask) {
+			const found = await find(id, ask);
+			return found && {...found, isHeldBack: false};
+		},
+	};
+}
 
 export async function startPublisher(t: Scope, options: Partial<RigOptions> = {}): Promise<PublisherRig> {
 	const root = options.root ?? (await tempDir(t));
