@@ -38,9 +38,9 @@ export class SourceUnavailableError extends MirrorError {
 
 /**
  * What a failure says something about: all that the source has; only what was asked for, which the source answered
- * otherwise than it should; only a part of a file, the whole of which may be had.
+ * otherwise than it should; only a part of a file, the whole of which may be had; nothing of it, as it was not asked.
  */
-export type FailureScope = 'source' | 'item' | 'part';
+export type FailureScope = 'source' | 'item' | 'part' | 'none';
 
 /** Bytes are not what their digest or size says, or a manifest is not one. */
 export class IntegrityError extends MirrorError {

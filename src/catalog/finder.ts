@@ -291,7 +291,7 @@ export class Finder {
 			if (error instanceof SourceUnavailableError) {
 				if (error.scope === 'source') {
 					list.failed();
-				} else {
+				} else if (error.scope !== 'none') {
 					this.#memory.deny(list.name, uuid, 'broken');
 				}
 				return unknown(error.problem);

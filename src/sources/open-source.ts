@@ -77,7 +77,7 @@ export interface SourceDeps {
 	readonly sharesMemory?: boolean;
 }
 
-/** Connections beside those of file transfers: lists and manifests never wait for a file. */
+/** Connections beside those of file transfers: lists and manifests never wait for a file, nor lists for manifests. */
 const spareConnections = 8;
 
 /** Asks nothing of the source yet. Throws ConfigError where a file cannot be read or a key cannot be used. */

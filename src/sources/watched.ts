@@ -11,7 +11,7 @@ import type {Manifest, Uuid} from '../image/manifest.js';
 import {SourceFailure} from './failure.js';
 import {Relay} from './relay.js';
 import type {Retry} from './retry.js';
-import type {Slots} from './slots.js';
+import {Slots} from './slots.js';
 import type {Ask, FileAt, FileBody, HealthySource, Icon, ListEnd, Source, SourceHealth} from './source.js';
 
 type What = 'list' | 'image' | 'file' | 'icon';
@@ -20,6 +20,10 @@ const firstBackoffMs = 1000;
 const maxBackoffMs = 5 * 60_000;
 /** So many different things that cannot be had, and nothing between them that could. */
 const tooManyItems = 3;
+/** Questions about single images that may be on their way at once: lists and files have connections left then. */
+const questionsAtOnce = 6;
+/** Whoever comes when so many wait already would hear nothing for minutes: anybody may ask for any uuid. */
+const mostWaiting = 200;
 /** The share that a new measurement has in the smoothed latency. */
 const freshShare = 0.2;
 
@@ -28,6 +32,7 @@ export class WatchedSource implements HealthySource {
 	readonly #host: Host;
 	readonly #retry: Retry;
 	readonly #slots: Slots;
+	readonly #questions = new Slots(questionsAtOnce);
 	#health: SourceHealth;
 	/** What could not be had since something last could. */
 	readonly #failingItems = new Set<string>();
@@ -112,11 +117,15 @@ export class WatchedSource implements HealthySource {
 	}
 
 	find(uuid: Uuid, ask: Ask): Promise<Manifest | undefined> {
-		return this.#watch('image', uuid, ask, () => this.#retry.run(ask, () => this.#source.find(uuid, ask)));
+		return this.#inTurn(ask, () =>
+			this.#watch('image', uuid, ask, () => this.#retry.run(ask, () => this.#source.find(uuid, ask))),
+		);
 	}
 
 	readIcon(image: Manifest, ask: Ask): Promise<Icon | undefined> {
-		return this.#watch('icon', image.uuid, ask, () => this.#retry.run(ask, () => this.#source.readIcon(image, ask)));
+		return this.#inTurn(ask, () =>
+			this.#watch('icon', image.uuid, ask, () => this.#retry.run(ask, () => this.#source.readIcon(image, ask))),
+		);
 	}
 
 	async openFile(image: Manifest, index: number, at: FileAt, ask: Ask): Promise<FileBody> {
@@ -142,6 +151,20 @@ export class WatchedSource implements HealthySource {
 
 	close(): Promise<void> {
 		return this.#source.close();
+	}
+
+	/** Waiting is not the source's doing, and in none of its times. */
+	async #inTurn<T>(ask: Ask, run: () => Promise<T>): Promise<T> {
+		if (this.#questions.waiting >= mostWaiting) {
+			throw new SourceUnavailableError(this.name, 'too many questions wait for it: ask again', {scope: 'none'});
+		}
+		// Who has left already is counted like those who leave meanwhile.
+		const giveBack = ask.signal.aborted ? undefined : await this.#questions.take(ask.signal);
+		try {
+			return await run();
+		} finally {
+			giveBack?.();
+		}
 	}
 
 	async #watch<T>(what: What, uuid: Uuid, ask: Ask, run: () => Promise<T>): Promise<T> {

@@ -1,3 +1,4 @@
+import {randomUUID} from 'node:crypto';
 import {once} from 'node:events';
 import test from 'ava';
 import {SourceUnavailableError} from '../../src/errors.js';
@@ -5,7 +6,7 @@ import {Slots} from '../../src/sources/slots.js';
 import {makeImage} from '../helpers/make-image.js';
 import {sameBytes} from '../helpers/same-bytes.js';
 import {startUpstream} from '../helpers/start-upstream.js';
-import {ask, manifestOf, openTestSource, readBody} from './make-source.js';
+import {ask, manifestOf, openTestSource, readBody, readList, uuidOf} from './make-source.js';
 
 const never = new AbortController().signal;
 
@@ -147,4 +148,29 @@ test('what is fetched ahead gives its slot up for a client that waits, as many a
 	clientsSlot();
 	giveBack[0]?.();
 	t.deepEqual([slots.taken, slots.waiting], [0, 0]);
+});
+
+test('whoever asks for thousands of images keeps nobody from lists and files, and is no fault of the source', async t => {
+	const image = makeImage();
+	const upstream = await startUpstream(t, {images: [image]});
+	const source = openTestSource(t, upstream.url);
+	upstream.misbehave('manifest', {holdAt: 0});
+	const many = Array.from({length: 6 + 200}, () => source.find(uuidOf({uuid: randomUUID()}), ask()));
+	await upstream.holding(6);
+	const refused = await t.throwsAsync(source.find(uuidOf(image), ask()), {instanceOf: SourceUnavailableError});
+	t.is(refused.scope, 'none');
+	await t.throwsAsync(source.readIcon(manifestOf(image), ask()), {message: /too many questions/u});
+	t.is((await readList(source)).images.length, 1);
+	sameBytes(t, await readBody(await source.openFile(manifestOf(image), 0, {offset: 0}, ask())), image.bytes);
+	const asked = (): number => upstream.requests.filter(({route}) => route === 'manifest').length;
+	t.is(asked(), 6);
+	t.like(source.health(), {state: 'up', failures: 0});
+
+	upstream.release();
+	t.deepEqual(
+		await Promise.all(many),
+		many.map(() => undefined),
+	);
+	t.is(asked(), many.length);
+	t.is((await source.find(uuidOf(image), ask()))?.uuid, uuidOf(image));
 });
