@@ -29,6 +29,10 @@ export interface FilePlan {
 
 /** So many files of sources are remembered to have been wrong. */
 const keptWrongs = 10_000;
+/** A source that sent something wrong for so many files, and nothing right since, is asked after the others for all. */
+const tooManyWrongs = 3;
+/** It may have been put right meanwhile. */
+const distrustMs = 3_600_000;
 
 export class Files {
 	readonly #host: Host;
@@ -36,6 +40,8 @@ export class Files {
 	readonly #store: DiskStore;
 	/** Which sources sent something wrong for which file: they are asked after the others for it. */
 	readonly #wrongs = new Set<string>();
+	/** By source: what of its was wrong since something was right. */
+	readonly #distrusted = new Map<string, {readonly offers: ReadonlySet<string>; readonly lastMs: number}>();
 
 	constructor({host, catalog, store}: {host: Host; catalog: Catalog; store: DiskStore}) {
 		this.#host = host;
@@ -77,6 +83,7 @@ export class Files {
 				}
 				this.#catalog.heldChanged();
 				if (!wasHeld) {
+					this.#distrusted.delete(info.source);
 					this.#host.events.emit('image.cached', {
 						image: aboutImage(manifest),
 						source: info.source,
@@ -109,14 +116,17 @@ export class Files {
 		return this.#catalog.suppliersFor(manifest, index).map(({source, manifest: theirs, index: at}) => {
 			const offer = `${theirs.uuid}.${at}`;
 			const offered = `${source.name} ${offer}`;
+			const {state, sinceMs} = isHealthy(source) ? source.health() : {};
+			const downSinceMs = state === 'down' ? sinceMs : undefined;
 			return {
 				name: source.name,
 				offer,
 				size: theirs.files[at]?.size,
-				doubtful: this.#wrongs.has(offered) || (isHealthy(source) && source.health().state === 'down'),
+				doubtful: this.#wrongs.has(offered) || this.#isDistrusted(source.name) || downSinceMs !== undefined,
+				downSinceMs,
 				open: (where, signal) => source.openFile(theirs, at, where, {...onBehalf, signal}),
 				mark: problem => {
-					this.#noteWrong(offered);
+					this.#noteWrong(offered, source.name);
 					if (isHealthy(source)) {
 						source.mark(problem, theirs.uuid);
 					}
@@ -125,7 +135,19 @@ export class Files {
 		});
 	}
 
-	#noteWrong(offered: string): void {
+	#isDistrusted(source: string): boolean {
+		const {offers, lastMs = 0} = this.#distrusted.get(source) ?? {};
+		return (offers?.size ?? 0) >= tooManyWrongs && this.#host.clock.now() - lastMs < distrustMs;
+	}
+
+	#noteWrong(offered: string, source: string): void {
+		const before = this.#isDistrusted(source);
+		const known = [...(this.#distrusted.get(source)?.offers ?? [])].slice(-tooManyWrongs);
+		this.#distrusted.set(source, {offers: new Set([...known, offered]), lastMs: this.#host.clock.now()});
+		if (!before && this.#isDistrusted(source)) {
+			const msg = 'a source sends wrong files, and no right one between them: it is asked after the others';
+			this.#host.log.warn({source}, msg);
+		}
 		this.#wrongs.add(offered);
 		const [oldest] = this.#wrongs;
 		if (oldest !== undefined && this.#wrongs.size > keptWrongs) {
