@@ -5,12 +5,33 @@
  * that an offer is not there says nothing of the source's others, that the source fails or lies does.
  */
 import {IntegrityError, NotFoundError, SourceUnavailableError} from '../errors.js';
+import type {Clock, Host} from '../host.js';
 import type {Supplier} from './supply.js';
+
+/** Before the first byte there is something to say to a client yet, so it is kept waiting for so long at most. */
+const longestBeforeMs = 10_000;
+
+export interface CandidatesOptions {
+	readonly suppliers: () => readonly Supplier[];
+	readonly host: Host;
+	/** Further tries at one supplier without a byte of progress between them. */
+	readonly retries: number;
+	/** How long clients wait for one that cannot be reached any more, however many tries that takes. None unless given. */
+	readonly patienceMs?: number | undefined;
+	/** Whether no client waits for the bytes. */
+	readonly isBackground?: () => boolean;
+}
 
 export class Candidates {
 	readonly #suppliers: () => readonly Supplier[];
+	readonly #clock: Clock;
 	readonly #retries: number;
+	readonly #patienceMs: number;
+	readonly #isBackground: () => boolean;
 	readonly #failures = new Map<string, number>();
+	/** By source: until when it is tried again, since it could not be reached. */
+	readonly #waitUntil = new Map<string, number>();
+	#hasProgressed = false;
 	/** Offers that were answered not to be there. */
 	readonly #absent = new Set<string>();
 	/** Offers of another file. */
@@ -23,9 +44,12 @@ export class Candidates {
 	readonly #suspects = new Set<string>();
 	#lastError: unknown;
 
-	constructor({suppliers, retries}: {suppliers: () => readonly Supplier[]; retries: number}) {
+	constructor({suppliers, host, retries, patienceMs = 0, isBackground = () => false}: CandidatesOptions) {
 		this.#suppliers = suppliers;
+		this.#clock = host.clock;
 		this.#retries = retries;
+		this.#patienceMs = patienceMs;
+		this.#isBackground = isBackground;
 	}
 
 	/** The one with the fewest failures; among equals one that is well, then one that nothing is held against, then the first. */
@@ -69,11 +93,14 @@ export class Candidates {
 			this.#wholes.add(offerOf(supplier));
 			return;
 		}
+		this.#bear(supplier, error);
 		this.#failures.set(name, this.failuresOf(name) + 1);
 	}
 
 	progressed({name}: Supplier): void {
+		this.#hasProgressed = true;
 		this.#failures.delete(name);
+		this.#waitUntil.delete(name);
 	}
 
 	absent(supplier: Supplier, error: NotFoundError): void {
@@ -120,8 +147,25 @@ export class Candidates {
 				!this.#condemned.has(supplier.name) &&
 				!this.#absent.has(offerOf(supplier)) &&
 				!this.#unfit.has(offerOf(supplier)) &&
-				this.failuresOf(supplier.name) <= this.#retries,
+				(this.failuresOf(supplier.name) <= this.#retries || this.#isWaitedFor(supplier.name)),
 		);
+	}
+
+	/** A server that is started anew is back within seconds; one that answers, but not with the file, stays as it is. */
+	#bear({name, downSinceMs}: Supplier, error: unknown): void {
+		if (!(error instanceof SourceUnavailableError && error.scope === 'source')) {
+			this.#waitUntil.set(name, 0);
+		} else if (!this.#waitUntil.has(name)) {
+			const nowMs = this.#clock.now();
+			const untilMs = this.#hasProgressed
+				? nowMs + this.#patienceMs
+				: (downSinceMs ?? nowMs) + Math.min(this.#patienceMs, longestBeforeMs);
+			this.#waitUntil.set(name, untilMs);
+		}
+	}
+
+	#isWaitedFor(name: string): boolean {
+		return !this.#isBackground() && this.#clock.now() < (this.#waitUntil.get(name) ?? 0);
 	}
 }
 

@@ -26,6 +26,7 @@ export interface DownloadOptions {
 	readonly store: BlobStore;
 	readonly host: Host;
 	readonly retries: number;
+	readonly patienceMs?: number | undefined;
 	readonly place: Place;
 	/** Nobody follows any more, and nobody has it fetched. */
 	readonly onAbandoned: (download: Download) => void;

@@ -288,9 +288,9 @@ export class Download {
 	}
 
 	#supplyFrom(position: number): Supply {
-		const {suppliers, retries} = this.#options;
+		const {suppliers, retries, patienceMs} = this.#options;
 		return new Supply({
-			...{wanted: this.wanted, suppliers, host: this.#host, retries, position},
+			...{wanted: this.wanted, suppliers, host: this.#host, retries, patienceMs, position},
 			isBackground: () => this.background,
 		});
 	}
@@ -355,9 +355,10 @@ export class Download {
 	}
 
 	#passThrough(start: number, end: number): PassThroughReader {
-		const {suppliers, retries} = this.#options;
+		const {suppliers, retries, patienceMs} = this.#options;
 		const onDisk = this.#partial === undefined ? undefined : {partial: this.#partial, bytes: this.#partial.written};
-		return new PassThroughReader({wanted: this.wanted, host: this.#host, suppliers, retries, start, end, onDisk});
+		const from = {suppliers, host: this.#host, retries, patienceMs};
+		return new PassThroughReader({...from, wanted: this.wanted, start, end, onDisk});
 	}
 
 	get #fd(): number | undefined {

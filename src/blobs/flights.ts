@@ -26,6 +26,8 @@ export interface FlightLimits {
 	/** A download that nobody follows any more goes on if less than this is left. */
 	readonly finishAbandonedBytes: number;
 	readonly retries: number;
+	/** How long clients wait for a source that cannot be reached any more; see `CandidatesOptions`. */
+	readonly patienceMs?: number;
 }
 
 export interface FlightStatus {
@@ -203,6 +205,7 @@ export class Flights {
 			store: this.#store,
 			host: this.#host,
 			retries: this.#limits.retries,
+			patienceMs: this.#limits.patienceMs,
 			place: this.#places.begin(how),
 			onAbandoned: abandoned => {
 				this.#abandoned(abandoned);

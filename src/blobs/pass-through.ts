@@ -36,6 +36,7 @@ export class PassThroughReader implements Pick<Reader, 'read' | 'close'> {
 		host: Host;
 		suppliers: () => readonly Supplier[];
 		retries: number;
+		patienceMs?: number | undefined;
 		start: number;
 		end: number;
 		onDisk: {readonly partial: PartialBlob; readonly bytes: number} | undefined;

@@ -9,6 +9,8 @@ export interface Supplier {
 	readonly offer?: string;
 	/** Known to be in trouble: asked after the others. */
 	readonly doubtful: boolean;
+	/** `undefined`: it was there when it was last asked for something. */
+	readonly downSinceMs?: number | undefined;
 	open(at: SupplyAt, signal: AbortSignal): Promise<SupplierBody>;
 	/** What it sent was wrong. */
 	mark(problem: string): void;

@@ -8,7 +8,7 @@
 import {IntegrityError, MirrorError, NotFoundError, SourceUnavailableError, describe} from '../errors.js';
 import {pause, type Host} from '../host.js';
 import {Batches} from './batches.js';
-import {Candidates, offerOf} from './candidates.js';
+import {Candidates, offerOf, type CandidatesOptions} from './candidates.js';
 import {Gate} from './gate.js';
 import type {Wanted} from './partial.js';
 import type {Supplier, SupplierBody, Yielding} from './supplier.js';
@@ -19,7 +19,7 @@ export type {Supplier, SupplierBody, SupplyAt, Yielding} from './supplier.js';
 export const fromDisk = '(disk)';
 
 const firstBackoffMs = 200;
-const longestBackoffMs = 5000;
+const longestBackoffMs = 2000;
 const maxRestarts = 3;
 
 /** What a supplier has answered, before any of it is looked at. */
@@ -59,17 +59,8 @@ export class Supply {
 	#giveBack: SupplierBody['giveBack'];
 	#restarts = 0;
 
-	constructor(options: {
-		wanted: Wanted;
-		suppliers: () => readonly Supplier[];
-		host: Host;
-		/** Further tries at one supplier without a byte of progress between them. */
-		retries: number;
-		/** How much is there already. */
-		position: number;
-		/** Whether no client waits for the bytes. */
-		isBackground?: () => boolean;
-	}) {
+	/** `position`: how much is there already. */
+	constructor(options: CandidatesOptions & {readonly wanted: Wanted; readonly position: number}) {
 		this.#isBackground = options.isBackground ?? (() => false);
 		this.#wanted = options.wanted;
 		this.#host = options.host;

@@ -38,6 +38,13 @@ const transfers = section({
 		'always',
 		'A file that nobody waits for any more is still fetched to its end: "always", "never", or if less than a size is left.',
 	),
+	patience: field(
+		'patienceMs',
+		duration({words: {never: 0}}),
+		'20s',
+		'How long clients wait for a source that is gone in the middle of a file, beyond its retries (before the first byte: 10s).',
+		['wait', 'retryFor'],
+	),
 });
 
 const quarantine = section({

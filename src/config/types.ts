@@ -198,6 +198,8 @@ export interface Config {
 		readonly concurrent: number;
 		/** A transfer that nobody follows any more goes on if less than this is left. Infinity: always; 0: never. */
 		readonly finishAbandonedBytes: number;
+		/** How long clients wait for a source that cannot be reached any more. */
+		readonly patienceMs: number;
 	};
 	readonly quarantine: {readonly keepForMs: number; readonly maxBytes: number};
 	readonly store: {

@@ -27,7 +27,7 @@ test('with nothing configured, the public image servers are fronted on loopback'
 		[source?.listTtlMs, source?.missingTtlMs, source?.keepForMs, source?.retries, source?.bandwidth, source?.proxy],
 		[5 * minute, minute, 30 * day, 3, 0, 'env'],
 	);
-	t.deepEqual(config.transfers, {concurrent: 8, finishAbandonedBytes: Infinity});
+	t.deepEqual(config.transfers, {concurrent: 8, finishAbandonedBytes: Infinity, patienceMs: 20_000});
 	t.deepEqual(config.quarantine, {keepForMs: 7 * day, maxBytes: 5e9});
 	t.deepEqual(source?.hold, {publishedMs: 0, seenMs: 0, untilReleased: false});
 	t.deepEqual(config.store, {
@@ -70,7 +70,7 @@ test('every simple key reaches its place', async t => {
 		publicUrl: 'https://images.example.com/mirror/',
 		log: {'// level': 'loud', level: 'debug', format: 'json'},
 		sources: [],
-		transfers: {concurrent: 3, finishAbandoned: '1 GB'},
+		transfers: {concurrent: 3, finishAbandoned: '1 GB', patience: 'never'},
 		quarantine: {keepFor: 'always', maxSize: 0},
 		http: {headersTimeout: '10s', keepAliveTimeout: '1m', clientIdleTimeout: 'never', maxHeaderSize: '32 KiB'},
 		drainTimeout: 0,
@@ -82,7 +82,7 @@ test('every simple key reaches its place', async t => {
 		publicUrl: 'https://images.example.com/mirror',
 		log: {level: 'debug', format: 'json'},
 		sources: [],
-		transfers: {concurrent: 3, finishAbandonedBytes: 1e9},
+		transfers: {concurrent: 3, finishAbandonedBytes: 1e9, patienceMs: 0},
 		quarantine: {keepForMs: 100 * 365 * day, maxBytes: 0},
 		http: {headersTimeoutMs: 10_000, keepAliveTimeoutMs: minute, clientIdleTimeoutMs: 0, maxHeaderBytes: 32_768},
 		drainTimeoutMs: 0,

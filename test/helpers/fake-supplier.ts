@@ -31,6 +31,7 @@ export interface Step {
 export class FakeSupplier implements Supplier {
 	readonly name: string;
 	doubtful = false;
+	downSinceMs: number | undefined;
 	/** The offsets that were asked for. */
 	readonly opened: number[] = [];
 	readonly ifRange: (string | undefined)[] = [];

@@ -134,6 +134,7 @@ async function configOf(t: Scope, options: MirrorOptions): Promise<Config> {
 		drainTimeout: '10s',
 		sources: options.sources,
 		...options.config,
+		transfers: {patience: 'never', ...(options.config?.['transfers'] as object | undefined)},
 		sourceDefaults: {...patience, ...(options.config?.['sourceDefaults'] as object | undefined)},
 	};
 	await writeFile(file, JSON.stringify(content));

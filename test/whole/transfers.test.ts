@@ -226,6 +226,54 @@ test('wrong bytes: no client gets a complete file, nothing is kept, the next req
 	t.true(next.body.equals(image.bytes));
 });
 
+test('a source that sends wrong files, one after the other, is asked after those that do not, until it is right again', async t => {
+	const images = Array.from({length: 6}, () => makeImage({size: 300_000}));
+	const only = makeImage({size: 300_000});
+	const liar = await startUpstream(t, {images: [...images, only]});
+	const honest = await startUpstream(t, {images});
+	liar.misbehave('file', {wrongBytes: {at: 0.3}});
+	const mirror = await startMirror(t, {
+		sources: [
+			{name: 'liar', url: liar.url},
+			{name: 'honest', url: honest.url},
+		],
+	});
+	const complete: boolean[] = [];
+	for (const image of images.slice(0, 5)) {
+		complete.push((await mirror.file(image)).complete);
+		await mirror.idle();
+	}
+	t.deepEqual(complete, [false, false, false, true, true]);
+	t.is(liar.fileRequests.length, 3);
+	t.is(mirror.host.linesLike(/sends wrong files/).length, 1);
+
+	liar.behave();
+	t.true((await mirror.file(only)).complete);
+	await mirror.idle();
+	t.is((await mirror.file(images[5] ?? t.fail())).headers['x-source'], 'liar');
+});
+
+test('a source that goes away in the middle of a file, and comes back, costs its clients nothing but the time', async t => {
+	const image = makeImage({size: 3_000_000});
+	const upstream = await startUpstream(t, {images: [image], holdAfter: 1_500_000});
+	const mirror = await startMirror(t, {
+		sources: [{url: upstream.url, retries: 0}],
+		config: {transfers: {patience: '60s'}},
+	});
+	const answers = Promise.all([mirror.file(image), mirror.file(image)]);
+	await upstream.reached(1_500_000);
+	await mirror.followers(image, 2);
+	await upstream.stop();
+	await mirror.host.logged({msg: 'a transfer was interrupted', failures: 2});
+	upstream.release();
+	await upstream.start();
+	for (const answer of await answers) {
+		sameBytes(t, answer.body, image.bytes);
+	}
+	t.is(upstream.fileRequests.length, 2);
+	t.is(upstream.rangeRequests.length, 1);
+});
+
 test('wrong bytes of a small file: the client is told in words', async t => {
 	const image = makeImage({size: 20_000});
 	const upstream = await startUpstream(t, {images: [image]});
