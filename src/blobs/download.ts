@@ -45,6 +45,7 @@ export class Download {
 	readonly #errands = new Errands();
 	readonly #events: TransferEvents;
 	readonly #place: Place;
+	#waitsForSource = false;
 	readonly #aside: StandingAside;
 	#settle: (end: DownloadEnd) => void = () => undefined;
 	#partial: PartialBlob | undefined;
@@ -148,6 +149,7 @@ export class Download {
 		this.#host.metrics.followers.inc();
 		this.#errands.hurry();
 		this.#place.toClients();
+		this.#lend();
 		return follower;
 	}
 
@@ -291,7 +293,8 @@ export class Download {
 		const {suppliers, retries, patienceMs} = this.#options;
 		return new Supply({
 			...{wanted: this.wanted, suppliers, host: this.#host, retries, patienceMs, position},
-			isBackground: () => this.background,
+			isBackground: () => this.background || this.#followers.size === 0,
+			waits: waits => this.#lend(waits),
 		});
 	}
 
@@ -385,7 +388,14 @@ export class Download {
 			void this.#closeUnlessRead();
 		} else {
 			this.#leftAlone();
+			this.#lend();
+			this.#supply?.left();
 		}
+	}
+
+	#lend(waitsForSource = this.#waitsForSource): void {
+		this.#waitsForSource = waitsForSource;
+		this.#place.lend(waitsForSource || this.#followers.size === 0);
 	}
 
 	#leftAlone(): void {

@@ -2,8 +2,10 @@
  * Who may take bytes from sources now: so many transfers for clients, in the order in which they ask, and some in the
  * background as long as no client's transfer takes bytes or waits to.
  *
- * Each transfer has one `Place` from its beginning to its end; flights hand them out. What a background transfer does
- * while its gate is shut is its own affair; when a client comes for its file it becomes a client's and goes on.
+ * Each transfer has one `Place` from its beginning to its end; flights hand them out. Who waits for a source that has its
+ * hands full, or has no client left, lends it to others: one slow source holds up no other, and there are more for a
+ * while. What a background transfer does while its gate is shut is its own affair; when a client comes for its file it
+ * becomes a client's and goes on.
  */
 
 export interface PlaceLimits {
@@ -12,11 +14,16 @@ export interface PlaceLimits {
 	readonly background: number;
 }
 
+/** Each has a file open. */
+const mostLent = 64;
+
 interface Entry {
 	background: boolean;
 	state: 'outside' | 'waiting' | 'held' | 'over';
 	/** Bytes are still to be had from sources. */
 	takes: boolean;
+	/** No client waits for it, or its source has no slot for it: another may go meanwhile. */
+	lent: boolean;
 	/** What a background one was told last. */
 	open: boolean;
 	readonly jumps: boolean;
@@ -30,6 +37,7 @@ interface Door {
 	readonly toClients: () => void;
 	readonly leave: (state: 'outside' | 'over') => void;
 	readonly settle: () => void;
+	readonly lend: (lent: boolean) => void;
 	readonly forget: () => void;
 }
 
@@ -58,7 +66,7 @@ export class Places {
 	/** `jumps`: before those of its kind that wait already. From now on a client's keeps the background waiting. */
 	begin({background, jumps = false}: {background: boolean; jumps?: boolean}): Place {
 		const entry: Entry = {
-			...{background, jumps, state: 'outside', takes: true, open: !background},
+			...{background, jumps, state: 'outside', takes: true, lent: false, open: !background},
 			go: () => undefined,
 			onGate: () => undefined,
 		};
@@ -86,6 +94,10 @@ export class Places {
 			settle: () => {
 				this.#settle();
 			},
+			lend: lent => {
+				entry.lent = lent;
+				this.#settle();
+			},
 			forget: () => {
 				this.#entries.delete(entry);
 				this.#settle();
@@ -109,7 +121,8 @@ export class Places {
 	}
 
 	#give(background: boolean, limit: number): void {
-		let held = this.count('held', background);
+		const lent = background ? 0 : [...this.#entries].filter(isLent).length;
+		let held = this.count('held', background) - Math.min(lent, mostLent);
 		for (const entry of this.#line.filter(one => one.background === background)) {
 			if (held >= limit) {
 				return;
@@ -127,6 +140,10 @@ export class Places {
 			entry.onGate(open);
 		}
 	}
+}
+
+function isLent({background, state, lent}: Entry): boolean {
+	return !background && state === 'held' && lent;
 }
 
 /** One transfer's. */
@@ -184,6 +201,11 @@ export class Place {
 	takes(takes: boolean): void {
 		this.#entry.takes = takes;
 		this.#door.settle();
+	}
+
+	/** While it waits for its source, or no client waits for it, whoever is next may go, too. Not in the background. */
+	lend(lent: boolean): void {
+		this.#door.lend(lent);
 	}
 
 	/** The next may go. Whether this one takes bytes all the same is told by `takes`, until `end`. */

@@ -20,16 +20,20 @@ export interface SupplyAt {
 	readonly offset: number;
 	/** The strong ETag under which the earlier part was had there. */
 	readonly etag?: string;
-	/** Left out: a client waits for the bytes. */
+	/** Left out: a client waits for the bytes, to their end. */
 	readonly yielding?: Yielding;
 }
 
-/** Whoever fetches a file for nobody in particular: at its source, too, clients go first. */
+/** Whoever fetches a file: at its source, too, clients go first. */
 export interface Yielding {
-	/** False from when a client has come for it. */
+	/** Whether no client waits for it, at the moment. */
 	readonly background: boolean;
-	/** A client waits for what this takes up there: it is let go of, and asked for again. */
+	/** A client waits: the source is to be let go of soon. */
 	giveWay(): void;
+	/** Told when the source has to be waited for, and when that has ended. */
+	waits?(waits: boolean): void;
+	/** Set by whoever is asked: to be called when no client waits for the file any more. */
+	left?: () => void;
 }
 
 export interface SupplierBody {

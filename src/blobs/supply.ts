@@ -10,8 +10,9 @@ import {pause, type Host} from '../host.js';
 import {Batches} from './batches.js';
 import {Candidates, offerOf, type CandidatesOptions} from './candidates.js';
 import {Gate} from './gate.js';
+import {GivingWay, type WayOptions} from './giving-way.js';
 import type {Wanted} from './partial.js';
-import type {Supplier, SupplierBody, Yielding} from './supplier.js';
+import type {Supplier, SupplierBody} from './supplier.js';
 
 export type {Supplier, SupplierBody, SupplyAt, Yielding} from './supplier.js';
 
@@ -49,7 +50,8 @@ export class Supply {
 	/** Offers that the bytes came from which are there now. */
 	readonly #used = new Set<string>();
 	readonly #etags = new Map<string, string>();
-	readonly #isBackground: () => boolean;
+	readonly #wayOptions: WayOptions;
+	#way: GivingWay | undefined;
 	readonly #gate = new Gate();
 	#position: number;
 	#current: Current | undefined;
@@ -59,9 +61,15 @@ export class Supply {
 	#giveBack: SupplierBody['giveBack'];
 	#restarts = 0;
 
-	/** `position`: how much is there already. */
-	constructor(options: CandidatesOptions & {readonly wanted: Wanted; readonly position: number}) {
-		this.#isBackground = options.isBackground ?? (() => false);
+	constructor(
+		options: CandidatesOptions &
+			WayOptions & {
+				readonly wanted: Wanted;
+				/** How much is there already. */
+				readonly position: number;
+			},
+	) {
+		this.#wayOptions = options;
 		this.#wanted = options.wanted;
 		this.#host = options.host;
 		this.#candidates = new Candidates(options);
@@ -145,6 +153,11 @@ export class Supply {
 		this.#ahead = undefined;
 		this.#current?.batches.close();
 		this.#current = undefined;
+	}
+
+	/** No client waits for the bytes any more. */
+	left(): void {
+		this.#way?.left?.();
 	}
 
 	/** Takes no more bytes until `goOn`. What is open stays open: not every source lets one go on in the middle. */
@@ -299,15 +312,20 @@ export class Supply {
 			await pause(this.#host.clock, backoffMs * (0.5 + this.#host.random() / 2), signal);
 		}
 		let body: SupplierBody;
-		const way = this.#isBackground() ? new AbortController() : undefined;
-		const either = way === undefined ? signal : AbortSignal.any([signal, way.signal]);
+		const way = new GivingWay(this.#wayOptions, () => {
+			if (this.#current?.signal.aborted) {
+				this.close();
+			}
+		});
+		this.#way = way;
+		const either = AbortSignal.any([signal, way.signal]);
 		try {
 			const etag = this.#etags.get(offerOf(supplier));
 			body = await supplier.open(
 				{
 					offset: this.#candidates.givesNoPart(supplier) ? 0 : this.#position,
 					...(etag === undefined ? {} : {etag}),
-					...(way === undefined ? {} : {yielding: this.#yielding(way)}),
+					yielding: way,
 				},
 				either,
 			);
@@ -326,21 +344,6 @@ export class Supply {
 		// It may break before anybody looks at it; whoever does is told then.
 		body.stream.on('error', () => undefined);
 		return {supplier, body, signal: either};
-	}
-
-	#yielding(way: AbortController): Yielding {
-		const isBackground = this.#isBackground;
-		return {
-			get background() {
-				return isBackground();
-			},
-			giveWay: () => {
-				way.abort(new MirrorError('clients go first'));
-				if (this.#current?.signal.aborted) {
-					this.close();
-				}
-			},
-		};
 	}
 
 	/** Looks at what a supplier answered before any byte of it is used. */

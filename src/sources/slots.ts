@@ -2,16 +2,20 @@
  * How many file bodies may be on their way from one source at once.
  *
  * Whoever opens a file takes a slot first and gives it back when the stream has closed. First come, first served, and
- * clients before whatever is fetched for nobody in particular: that gives its slot up where a client waits for one. A
- * wait ends with its signal and then takes nothing.
+ * clients before whatever is fetched for nobody in particular, or for those who have left: that gives its slot up where a
+ * client waits for one. A wait ends with its signal and then takes nothing.
  */
 
-/** Whoever fetches a file for nobody in particular. */
+/** Whoever fetches a file. */
 export interface Yielding {
-	/** False from when a client has come for it. */
+	/** Whether no client waits for it, at the moment. */
 	readonly background: boolean;
 	/** A client waits: the slot is to be given back soon. */
 	giveWay(): void;
+	/** Told when a slot has to be waited for, and when that has ended. */
+	waits?(waits: boolean): void;
+	/** Set by whoever gives slots: to be called when no client waits for the file any more. */
+	left?: () => void;
 }
 
 interface Waiter {
@@ -50,6 +54,7 @@ export class Slots {
 		}
 		if (yielding !== undefined) {
 			this.#yielding.add(yielding);
+			yielding.left = () => this.#claim();
 			this.#claim();
 		}
 		let held = true;
@@ -69,16 +74,19 @@ export class Slots {
 		return new Promise((resolve, reject) => {
 			const onAbort = (): void => {
 				this.#waiting.delete(waiter);
+				yielding?.waits?.(false);
 				reject(signal.reason as Error);
 			};
 			const waiter: Waiter = {
 				yielding,
 				start: () => {
 					signal.removeEventListener('abort', onAbort);
+					yielding?.waits?.(false);
 					resolve();
 				},
 			};
 			this.#waiting.add(waiter);
+			yielding?.waits?.(true);
 			signal.addEventListener('abort', onAbort, {once: true});
 			this.#claim();
 		});
@@ -91,9 +99,9 @@ export class Slots {
 			if (this.#asked.size >= clients) {
 				return;
 			}
-			this.#yielding.delete(holder);
 			// A client may have come for it meanwhile: then it stays.
 			if (holder.background) {
+				this.#yielding.delete(holder);
 				this.#asked.add(holder);
 				holder.giveWay();
 			}

@@ -432,8 +432,9 @@ test('at its source it gives way to clients, without being held against the sour
 	const b = new CrowdedSupplier('b', direct.bytes);
 	const client = rig.join(direct, b);
 	await readAll(client);
+	t.false(b.asked[0]?.yielding?.background);
 	client.close();
-	t.is(b.asked[0]?.yielding, undefined);
+	t.true(b.asked[0]?.yielding?.background, 'nobody waits for it any more');
 });
 
 test('how fast it goes is told while it runs, and known afterwards', async t => {

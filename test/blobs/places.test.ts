@@ -47,6 +47,38 @@ test('clients go in the order in which they ask; the background goes when none o
 	t.deepEqual([second.open, ahead.open], [true, false]);
 });
 
+test('who waits for a source lends its place, up to a number, and others come after it has it back', async t => {
+	const places = newPlaces(1, 1);
+	const order: number[] = [];
+	const all = Array.from({length: 70}, (_, number) => {
+		const place = places.begin({background: false});
+		void place.turn(new AbortController().signal).then(() => {
+			order.push(number);
+			place.lend(true);
+		});
+		return place;
+	});
+	for (let turn = 0; turn < 100; turn++) {
+		await Promise.resolve();
+	}
+	t.deepEqual(
+		order,
+		Array.from({length: 65}, (_, number) => number),
+	);
+	for (const place of all.slice(0, 4)) {
+		place.lend(false);
+	}
+	all[10]?.giveBack();
+	await Promise.resolve();
+	t.is(order.length, 65, 'those that were lent are had back first');
+	for (const place of all.slice(0, 4)) {
+		place.giveBack();
+	}
+	await Promise.resolve();
+	await Promise.resolve();
+	t.true(order.length > 65);
+});
+
 test('what waits in the background and is wanted by a client takes its turn behind the clients that asked before', async t => {
 	const places = newPlaces(1, 1);
 	const order: string[] = [];

@@ -150,6 +150,30 @@ test('what is fetched ahead gives its slot up for a client that waits, as many a
 	t.deepEqual([slots.taken, slots.waiting], [0, 0]);
 });
 
+test('a slot whose clients have left is given up for one that waits; who waits is told, and told when that is over', async t => {
+	const slots = new Slots(1);
+	const told: boolean[] = [];
+	const holder: ReturnType<typeof ahead> & {left?: () => void} = {...ahead(), background: false};
+	const giveBack = await slots.take(never, holder);
+	const waiting = {...ahead(), background: false, waits: (waits: boolean) => told.push(waits)};
+	const client = slots.take(never, waiting);
+	const leaving = new AbortController();
+	const impatient = t.throwsAsync(slots.take(leaving.signal, waiting));
+	t.deepEqual(told, [true, true]);
+	leaving.abort(new Error('left'));
+	await impatient;
+	t.deepEqual(told, [true, true, false]);
+	t.is(holder.gaveWay, 0);
+	holder.background = true;
+	holder.left?.();
+	t.is(holder.gaveWay, 1);
+	giveBack();
+	(await client)();
+	t.deepEqual(told, [true, true, false, false]);
+	(await slots.take(never, waiting))();
+	t.is(told.length, 4, 'there was nothing to wait for');
+});
+
 test('whoever asks for thousands of images keeps nobody from lists and files, and is no fault of the source', async t => {
 	const image = makeImage();
 	const upstream = await startUpstream(t, {images: [image]});

@@ -274,6 +274,45 @@ test('a source that goes away in the middle of a file, and comes back, costs its
 	t.is(upstream.rangeRequests.length, 1);
 });
 
+test('a source that gives nothing holds up no other, however many clients wait for it', async t => {
+	const [stuck, fine] = [Array.from({length: 12}, () => makeImage({size: 50_000})), makeImage({size: 50_000})];
+	const slow = await startUpstream(t, {images: stuck});
+	const fast = await startUpstream(t, {images: [fine]});
+	slow.misbehave('file', {holdAt: 0});
+	const mirror = await startMirror(t, {
+		sources: [
+			{name: 'slow', url: slow.url, transfers: 2},
+			{name: 'fast', url: fast.url},
+		],
+		config: {transfers: {concurrent: 3}},
+	});
+	const answers = stuck.map(image => mirror.file(image));
+	await slow.holding(2);
+	await mirror.until(({transfers}) => transfers.length === stuck.length);
+	t.true((await mirror.file(fine)).body.equals(fine.bytes));
+	slow.release();
+	for (const [at, answer] of (await Promise.all(answers)).entries()) {
+		sameBytes(t, answer.body, stuck[at]?.bytes);
+	}
+});
+
+test('what its clients have left gives way at its source to those who wait, and is finished after them', async t => {
+	const [left, wanted] = [makeImage({size: 2_000_000}), makeImage({size: 50_000})];
+	const upstream = await startUpstream(t, {images: [left, wanted]});
+	upstream.misbehave('file', {holdAt: 0.5}, {times: 1});
+	const mirror = await startMirror(t, {sources: [{url: upstream.url, transfers: 1}]});
+	const leaving = await open(`${mirror.url}/images/${left.uuid}/file`);
+	await upstream.holding();
+	const waiting = mirror.file(wanted);
+	await mirror.until(({transfers}) => transfers.length === 2);
+	leaving.destroy();
+	t.true((await waiting).body.equals(wanted.bytes));
+	await mirror.idle();
+	upstream.forget();
+	sameBytes(t, (await mirror.file(left)).body, left.bytes);
+	t.deepEqual(upstream.fileRequests, []);
+});
+
 test('wrong bytes of a small file: the client is told in words', async t => {
 	const image = makeImage({size: 20_000});
 	const upstream = await startUpstream(t, {images: [image]});
