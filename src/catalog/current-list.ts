@@ -5,9 +5,10 @@
  */
 import {absentFromLists, asError, NotFoundError, SourceUnavailableError, type SilentSource} from '../errors.js';
 import type {Clock} from '../host.js';
-import {runImageQuery, type ImageQuery} from '../image/query.js';
+import {fromPlaceOf, markerUuid, runImageQuery, type ImageQuery} from '../image/query.js';
 import type {Ask} from '../sources/source.js';
 import {firstLists, nobodyWaits, type FirstListsOwner} from './first-lists.js';
+import {LatelyGone} from './lately-gone.js';
 import {Listings, type ListBytes} from './listing.js';
 import type {MergedList} from './merged-list.js';
 import type {Snapshot} from './options.js';
@@ -36,6 +37,7 @@ export class CurrentList {
 	readonly #owner: CurrentOwner;
 	readonly #graceMs: number;
 	readonly #listings: Listings;
+	readonly #gone: LatelyGone;
 	readonly #first: Pick<FirstListsOwner, 'isEmpty' | 'lists'>;
 
 	/** `graceMs`: for sources that are asked for the first time. `maxBytes`: for the lists kept as bytes. */
@@ -45,6 +47,7 @@ export class CurrentList {
 	) {
 		this.#owner = owner;
 		this.#graceMs = graceMs;
+		this.#gone = new LatelyGone(owner.clock);
 		this.#listings = new Listings(maxBytes === undefined ? {} : {maxBytes});
 		this.#first = {lists: owner.lists, isEmpty: () => this.#isEmpty()};
 	}
@@ -62,6 +65,7 @@ export class CurrentList {
 			}
 		}
 		const cache = isStale || silent !== undefined ? 'stale' : 'hit';
+		this.#gone.see(merged.merged.images);
 		return {version: merged.version, images: merged.merged.images, cache, silent: silent && whyOf(silent)};
 	}
 
@@ -92,11 +96,7 @@ export class CurrentList {
 	/** Those that match. */
 	async search(query: ImageQuery, ask: Ask): Promise<Snapshot> {
 		const current = await this.get(ask);
-		try {
-			return {...current, images: runImageQuery(query, current.images)};
-		} catch (error) {
-			throw unlessAllSaySo(error, current);
-		}
+		return this.#fromMarker(query, current, from => ({...current, images: runImageQuery(from, current.images)}));
 	}
 
 	/** What `get` would give at once; `undefined`: it would take longer. */
@@ -113,11 +113,24 @@ export class CurrentList {
 		}
 		const current = await this.get(ask);
 		const {version, images, cache} = current;
-		try {
-			const bytes = await untilAborted(this.#listings.get(version, query, images), ask.signal);
+		return this.#fromMarker(query, current, async from => {
+			const bytes = await untilAborted(this.#listings.get(version, from, images), ask.signal);
 			return {...bytes, cache};
+		});
+	}
+
+	/** Its marker may be an image that has just gone. */
+	async #fromMarker<T>(query: ImageQuery, current: Snapshot, run: (query: ImageQuery) => Promise<T> | T): Promise<T> {
+		try {
+			return await run(query);
 		} catch (error) {
-			throw unlessAllSaySo(error, current);
+			const uuid = error instanceof NotFoundError ? markerUuid(query) : undefined;
+			const gone = uuid && this.#gone.image(uuid);
+			const from = gone && fromPlaceOf(gone, query);
+			if (from === undefined) {
+				throw unlessAllSaySo(error, current);
+			}
+			return run(from);
 		}
 	}
 

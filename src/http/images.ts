@@ -138,8 +138,9 @@ export function imageRoutes(options: {
 
 	/** A job may be about an image that is on its way and not here yet. */
 	async function listJobs(exchange: Exchange, params: Params): Promise<void> {
-		const jobs = publish.jobsOf(uuidOf(params));
-		if (jobs.length === 0 || !exchange.caller.rights.has('private')) {
+		// They name servers of ours, and images that strangers do not see.
+		const jobs = exchange.caller.rights.has('private') ? publish.jobsOf(uuidOf(params)) : [];
+		if (jobs.length === 0) {
 			await images.find(exchange, params);
 		}
 		const task = scalarParam(exchange.query, 'task') || undefined;

@@ -23,7 +23,7 @@ interface TextFilter {
 	readonly text: string;
 }
 
-type Marker = {readonly uuid: Uuid} | {readonly atMs: number};
+type Marker = {readonly uuid: Uuid} | {readonly atMs: number} | {readonly image: Manifest};
 
 const stepLength = 256;
 
@@ -197,8 +197,18 @@ function markerFilter(query: ImageQuery, images: readonly Manifest[]): (image: M
 		// Images without date pass every marker.
 		return ({publishedMs}) => publishedMs === 0 || isFrom(publishedMs - atMs, newestFirst);
 	}
-	const first = markerImage(query, marker.uuid, images);
+	const first = 'image' in marker ? marker.image : markerImage(query, marker.uuid, images);
 	return image => isFrom(compareImages(image, first), newestFirst);
+}
+
+/** The uuid that a list is to begin at. */
+export function markerUuid({marker}: ImageQuery): Uuid | undefined {
+	return marker !== undefined && 'uuid' in marker ? marker.uuid : undefined;
+}
+
+/** The same, from where an image stood that is in the list no more. `undefined`: the caller never saw it. */
+export function fromPlaceOf(image: Manifest, query: ImageQuery): ImageQuery | undefined {
+	return isVisible({...query, authenticated: true}, image) ? {...query, marker: {image}} : undefined;
 }
 
 /** Inclusive: the client knows the marker and drops it. */

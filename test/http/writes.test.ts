@@ -300,7 +300,8 @@ test("what the publish room refuses is told in IMGAPI's words", async t => {
 });
 
 test('a remote import is a job, which its client finds where the answer says', async t => {
-	const {image, mirror, send, url: base} = await start(t);
+	const access = new FakeAccess({pub: ['publish'], op: ['operate']});
+	const {image, mirror, send, url: base} = await start(t, {access});
 	const job: JobStatus = {
 		...{uuid: randomUUID() as JobStatus['uuid'], name: 'import-remote', execution: 'running'},
 		...{image_uuid: image.uuid, created_at: '2026-01-01T00:00:00.000Z', chain_results: []},
@@ -327,6 +328,9 @@ test('a remote import is a job, which its client finds where the answer says', a
 	const coming = randomUUID();
 	mirror.publish.jobs = [{...job, image_uuid: coming as JobStatus['uuid']}];
 	t.deepEqual(await listed('', coming), ['running'], 'of an image that is still to come');
+	access.network = ['read'];
+	t.deepEqual(await listed(''), [], 'strangers do not hear where images come from');
+	t.is((await ask(base, `/images/${coming}/jobs`)).status, 404);
 	await send('POST', '/images/UUID?action=import-remote');
 	t.is(mirror.publish.calls.at(-1)?.given, undefined);
 });
