@@ -20,6 +20,8 @@ export type ImportHow = 'copy' | 'link' | 'move';
 export interface ImportOptions {
 	/** What the file should be; without it, any file will do. */
 	readonly expected?: {readonly sha1: Sha1; readonly size: number};
+	/** Which one it was when it was looked at, as `<device>.<inode>`: a folder on its path may be another by now. */
+	readonly inode?: string;
 	/** `local` unless given. */
 	readonly source?: string;
 	/** See `DiskStore.commitUpload`. */
@@ -58,11 +60,14 @@ export class FileImport {
 	}
 
 	async run(): Promise<BlobInfo> {
-		const {signal, expected} = this.#options;
+		const {signal, expected, inode} = this.#options;
 		signal?.throwIfAborted();
 		const original = await openPlain(this.#file);
 		try {
 			const before = await versionOf(original);
+			if (inode !== undefined && inode !== `${before.dev}.${before.ino}`) {
+				throw new IntegrityError(`${this.#file} is another file than a moment ago`);
+			}
 			if (expected !== undefined && BigInt(expected.size) !== before.size) {
 				throw new IntegrityError(`${this.#file} has ${before.size} bytes, should have ${expected.size}`);
 			}

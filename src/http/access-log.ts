@@ -122,9 +122,13 @@ const logins = new RegExp(
 	'giu',
 );
 
+/** The query of a URL that we are to fetch from: it may hold a signature that opens doors. */
+const signed = /([?&]source=[^?&]*?(?:\?|%3f))[^&]+/giu;
+
 /** A URL that somebody gave us may have a login in it, whether its own characters are encoded or not. */
 export function withoutPasswords(text: string): string {
-	return text.includes('@') || text.includes('%') ? text.replaceAll(logins, '$1$2***@') : text;
+	const open = text.includes('source=') ? text.replaceAll(signed, '$1***') : text;
+	return open.includes('@') || open.includes('%') ? open.replaceAll(logins, '$1$2***@') : open;
 }
 
 function shorten(text: string, length: number): string {

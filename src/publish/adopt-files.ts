@@ -14,6 +14,8 @@ export interface PlainFile {
 	readonly size: number;
 	/** Tells this very content from another: as far as the file system knows. */
 	readonly stamp: string;
+	/** `<device>.<inode>` */
+	readonly inode: string;
 	readonly changedMs: number;
 	/** Ours alone to change: no other account owns it and it has no other name. */
 	readonly isOurs: boolean;
@@ -51,17 +53,25 @@ export async function plainFile(root: string, file: string, {links}: {links: boo
 		return undefined;
 	}
 	if (!found.isSymbolicLink()) {
+		// A folder on its way may have been made a link since it was listed.
+		if (!links && !(await isWithin(root, path.dirname(file)))) {
+			throw new IntegrityError(`${path.basename(file)} lies behind a link, which is not followed here`);
+		}
 		return checked(file, found);
 	}
 	if (!links) {
 		throw new IntegrityError(`${path.basename(file)} is a link, which is not followed here`);
 	}
 	const target = await realpath(file).catch(() => undefined);
-	const home = await realpath(root);
-	if (target?.startsWith(home + path.sep) !== true) {
+	if (target === undefined || !(await isWithin(root, target))) {
 		throw new IntegrityError(`${path.basename(file)} is a link that leads out of the folder`);
 	}
 	return checked(target, await stat(target));
+}
+
+async function isWithin(root: string, file: string): Promise<boolean> {
+	const [home, target] = await Promise.all([realpath(root), realpath(file)]);
+	return target === home || target.startsWith(home.endsWith(path.sep) ? home : home + path.sep);
 }
 
 /** A small text. Throws IntegrityError for what is no plain file, or too long. */
@@ -121,6 +131,7 @@ function checked(file: string, found: Awaited<ReturnType<typeof stat>>): PlainFi
 		size: Number(size),
 		changedMs: Number(mtimeMs),
 		stamp: `${dev}.${ino}.${size}.${mtimeMs}`,
+		inode: `${dev}.${ino}`,
 		isOurs: Number(nlink) === 1 && (process.getuid === undefined || Number(uid) === process.getuid()),
 	};
 }

@@ -174,6 +174,7 @@ export class ImageAdoption {
 			const sha1 = told.sha1 ?? ours?.fields.files[index]?.sha1;
 			const stored = await this.#store.importFile(found.file, this.#howFor(found.isOurs), {
 				...(sha1 === undefined ? {} : {expected: {sha1, size: told.size ?? found.size}}),
+				inode: found.inode,
 				pinnedBy: this.#pin,
 				onProgress: bytes => report(begun + bytes),
 				signal,
@@ -229,7 +230,7 @@ export class ImageAdoption {
 			return undefined;
 		}
 		try {
-			const bytes = await readSmall(icon.file, maxIconBytes);
+			const bytes = await readSmall(icon.found.file, maxIconBytes);
 			return bytes.length === 0 ? undefined : {bytes, contentType};
 		} catch (error) {
 			if (error instanceof IntegrityError) {
@@ -241,17 +242,12 @@ export class ImageAdoption {
 
 	/** What has become ours goes, and so do the image's own folders once they are empty. */
 	async #tidy(): Promise<void> {
-		const {files, icon, manifestFile, folders} = this.#image;
+		const {files, icon, manifestFile, record, folders} = this.#image;
 		try {
-			for (const {found} of files) {
-				// Somebody may have put the next one in its place meanwhile.
-				if ((await plainFile('/', found.file, {links: false}))?.stamp === found.stamp) {
+			for (const found of [...files.map(file => file.found), icon?.found, record]) {
+				// Somebody may have put the next one in its place meanwhile, or a link on the way there.
+				if (found !== undefined && (await plainFile('/', found.file, {links: false}))?.stamp === found.stamp) {
 					await rm(found.file, {force: true});
-				}
-			}
-			for (const file of [icon?.file, manifestFile]) {
-				if (file !== undefined) {
-					await rm(file, {force: true});
 				}
 			}
 		} catch (error) {

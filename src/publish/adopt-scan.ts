@@ -14,10 +14,12 @@ export interface FoundImage {
 	/** The manifest's path below the folder that was looked through. */
 	readonly label: string;
 	readonly manifestFile: string;
+	/** The manifest as it was read. `undefined`: it could not be looked at. */
+	readonly record: PlainFile | undefined;
 	readonly manifest: FoundManifest | undefined;
 	/** In the manifest's order. Some may be missing: see `problem`. */
 	readonly files: readonly {readonly told: FoundFile; readonly found: PlainFile}[];
-	readonly icon: {readonly file: string; readonly contentType: string | undefined} | undefined;
+	readonly icon: {readonly found: PlainFile; readonly contentType: string | undefined} | undefined;
 	/** Folders that are the image's own, innermost first. */
 	readonly folders: readonly string[];
 	/** Why it cannot be taken over, in words. */
@@ -185,6 +187,7 @@ class Scan {
 		const image: {-readonly [Key in keyof FoundImage]: FoundImage[Key]} = {
 			label: path.relative(this.#root, file),
 			manifestFile: file,
+			record: undefined,
 			manifest: undefined,
 			files: [],
 			icon: undefined,
@@ -200,6 +203,7 @@ class Scan {
 				return;
 			}
 			image.stamp = record.stamp;
+			image.record = record;
 			const manifest = readFound((await readSmall(record.file, maxManifestBytes)).toString(), record.changedMs);
 			if (uuid !== undefined && manifest.uuid !== undefined && manifest.uuid !== uuid) {
 				throw new IntegrityError(`it is about image ${manifest.uuid}, and lies where ${uuid} should`);
@@ -257,7 +261,7 @@ class Scan {
 			return undefined;
 		}
 		const found = await plainFile(this.#root, path.join(folder, name), {links: this.#options.links});
-		return found && {file: found.file, contentType: icons.get(name) ?? manifest.iconType};
+		return found && {found, contentType: icons.get(name) ?? manifest.iconType};
 	}
 }
 

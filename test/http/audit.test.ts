@@ -135,6 +135,12 @@ test('no password is ever in the log', async t => {
 
 for (const [text, masked] of [
 	['https://u:p@host/x', 'https://***@host/x'],
+	[
+		'/images/x?action=import&source=http://u:p@h/x?sig=abc&account=y',
+		'/images/x?action=import&source=http://***@h/x?***&account=y',
+	],
+	['/images/x?source=http%3A%2F%2Fh%2Fx%3fsig%3Dabc', '/images/x?source=http%3A%2F%2Fh%2Fx%3f***'],
+	['/images?source=smartos&name=x?y', '/images?source=smartos&name=x?y'],
 	['x=https://u:p@host/x&y=a@b', 'x=https://***@host/x&y=a@b'],
 	['x=https%3A%2F%2Fu%3Ap%40host%2Fx%40y', 'x=https%3A%2F%2F***@host%2Fx%40y'],
 	['https://u:p@q@host/', 'https://***@host/'],

@@ -3,6 +3,7 @@ import {mkdirSync, symlinkSync} from 'node:fs';
 import path from 'node:path';
 import test, {type ExecutionContext} from 'ava';
 import {Adoption} from '../../src/publish/adopt.js';
+import {scanFolder} from '../../src/publish/adopt-scan.js';
 import {DropFolder} from '../../src/publish/drop-folder.js';
 import {makeImage} from '../helpers/make-image.js';
 import {sameBytes} from '../helpers/same-bytes.js';
@@ -10,7 +11,7 @@ import {tempDir} from '../helpers/temp-dir.js';
 import type {LogLine} from '../helpers/test-host.js';
 import {dsapid, pair, put, sdcImgapi, smartosImageServer} from './old-servers.js';
 import {fileOf, idOf} from './other-server.js';
-import {nobodyElse, startPublisher, uuid, type PublisherRig} from './start-publisher.js';
+import {change, nobodyElse, startPublisher, uuid, type PublisherRig} from './start-publisher.js';
 
 interface DropRig extends PublisherRig {
 	readonly folder: string;
@@ -347,4 +348,29 @@ test('stopping waits for what is under way and looks no more', async t => {
 	t.deepEqual(rig.publisher.list(), []);
 	t.is((await readdir(rig.folder)).length, 2);
 	t.is(uuid().length, 36);
+});
+
+test('a folder that is made a link after it was looked through leads nowhere: nothing is taken from there, nothing goes', async t => {
+	const [image, secret] = [makeImage({size: 5000}), makeImage({size: 5000})];
+	const [drop, elsewhere, aside] = [await tempDir(t), await tempDir(t), path.join(await tempDir(t), 'aside')];
+	const {host, store, publisher} = await startPublisher(t);
+	const adoption = new Adoption({host, store, writes: publisher.writes, upstream: nobodyElse});
+	const told = {...image.manifest, files: [{size: 5000, compression: 'none', path: 'x.zfs'}]};
+	await pair(path.join(drop, 'sub'), 'x', image, {file: '.zfs', fields: told});
+	await pair(elsewhere, 'x', secret, {file: '.zfs'});
+	const [found] = await scanFolder(drop, {links: false, signal: new AbortController().signal});
+	await rename(path.join(drop, 'sub'), aside);
+	await symlink(elsewhere, path.join(drop, 'sub'));
+	const taking = adoption.take(found ?? t.fail(), {how: 'move', dryRun: false}, change());
+	let step = await taking.next();
+	while (step.done !== true) {
+		step = await taking.next();
+	}
+	t.like(step.value, {outcome: 'failed'});
+	t.regex(step.value.problem ?? '', /another file than a moment ago/u);
+	t.deepEqual(publisher.list(), []);
+	t.is((await readdir(elsewhere)).length, 2);
+	t.is((await readdir(aside)).length, 2);
+	const again = await scanFolder(drop, {links: false, signal: new AbortController().signal});
+	t.deepEqual(again, []);
 });
