@@ -6,7 +6,7 @@
  */
 import {createHash, type Hash} from 'node:crypto';
 import {IntegrityError, MirrorError} from '../errors.js';
-import type {Host} from '../host.js';
+import type {Host, Timer} from '../host.js';
 import type {Digests} from './hashing.js';
 import type {PartialBlob, Wanted} from './partial.js';
 import type {Reader} from './reader.js';
@@ -15,6 +15,8 @@ import {wrongness} from './verdict.js';
 import {heldBackBytes} from './watermark.js';
 
 const diskReadBytes = 262_144;
+/** A client that has taken nothing for so long keeps no other from the source: it gives way there, and goes on later. */
+const stalledMs = 2000;
 
 export class PassThroughReader implements Pick<Reader, 'read' | 'close'> {
 	readonly #wanted: Wanted;
@@ -30,6 +32,8 @@ export class PassThroughReader implements Pick<Reader, 'read' | 'close'> {
 	#to: number;
 	#ready: Buffer[] = [];
 	#heldBack: Buffer[] = [];
+	#stall: Timer | undefined;
+	#isStalled = false;
 
 	constructor(options: {
 		wanted: Wanted;
@@ -52,7 +56,8 @@ export class PassThroughReader implements Pick<Reader, 'read' | 'close'> {
 		const algorithm = wanted.sha1 === undefined ? 'md5' : 'sha1';
 		this.#hashes = new Map(verifies ? [[algorithm, createHash(algorithm)]] : []);
 		this.#from = verifies ? 0 : start;
-		this.#supply = new Supply({...options, position: Math.max(this.#from, onDisk?.bytes ?? 0)});
+		const isBackground = (): boolean => this.#isStalled;
+		this.#supply = new Supply({...options, position: Math.max(this.#from, onDisk?.bytes ?? 0), isBackground});
 	}
 
 	get supplier(): string | undefined {
@@ -64,6 +69,19 @@ export class PassThroughReader implements Pick<Reader, 'read' | 'close'> {
 	}
 
 	async read(into: Buffer): Promise<number> {
+		this.#stall?.cancel();
+		this.#isStalled = false;
+		const filled = await this.#fill(into);
+		if (filled > 0) {
+			this.#stall = this.#host.clock.after(stalledMs, () => {
+				this.#isStalled = true;
+				this.#supply.left();
+			});
+		}
+		return filled;
+	}
+
+	async #fill(into: Buffer): Promise<number> {
 		while (this.#ready.length === 0) {
 			if (this.#complete) {
 				this.close();
@@ -94,6 +112,7 @@ export class PassThroughReader implements Pick<Reader, 'read' | 'close'> {
 	}
 
 	close(): void {
+		this.#stall?.cancel();
 		this.#abort.abort(new MirrorError('the client has gone'));
 		this.#supply.close();
 	}

@@ -7,10 +7,11 @@ import {Flights} from '../../src/blobs/flights.js';
 import type {PartialBlob, Wanted} from '../../src/blobs/partial.js';
 import {PassThroughReader} from '../../src/blobs/pass-through.js';
 import type {DiskStore} from '../../src/blobs/store.js';
-import type {Supplier} from '../../src/blobs/supply.js';
+import type {Supplier, SupplyAt} from '../../src/blobs/supply.js';
 import {FakeSupplier} from '../helpers/fake-supplier.js';
 import {hurriedClock} from '../helpers/hurried-clock.js';
 import {makeImage, type TestImage} from '../helpers/make-image.js';
+import {ManualClock} from '../helpers/manual-clock.js';
 import {sameBytes} from '../helpers/same-bytes.js';
 import {testHost} from '../helpers/test-host.js';
 import {readAll, sha1Of, startStore, wantedOf, type StoreRig} from './start-store.js';
@@ -256,6 +257,49 @@ test('any range of a file of any size in chunks of any size is passed through as
 		}),
 	);
 	t.pass();
+});
+
+test('a client that takes nothing gives way at its source, and goes on where it was when it takes again', async t => {
+	const clock = new ManualClock();
+	const image = makeImage({size: 3_000_000});
+	const ways: SupplyAt[] = [];
+	const supplier = {
+		...slowly(image.bytes, 100_000),
+		open: async (at: SupplyAt) => {
+			ways.push(at);
+			return slowly(image.bytes, 100_000).open(at, new AbortController().signal);
+		},
+	};
+	const reader = new PassThroughReader({
+		...{wanted: wantedOf(image), host: testHost({clock}), suppliers: () => [supplier], retries: 0},
+		...{start: 0, end: image.size, onDisk: undefined},
+	});
+	const into = Buffer.alloc(200_000);
+	const parts: Buffer[] = [];
+	const take = async (): Promise<number> => {
+		const bytes = await reader.read(into);
+		parts.push(Buffer.from(into.subarray(0, bytes)));
+		return bytes;
+	};
+	await take();
+	let asked = 0;
+	const [first] = ways.map(({yielding}) => yielding);
+	if (first === undefined) {
+		return t.fail();
+	}
+	first.left = () => asked++;
+	await clock.advance(1999);
+	t.deepEqual([first.background, asked], [false, 0]);
+	await clock.advance(1);
+	t.deepEqual([first.background, asked], [true, 1]);
+	first.giveWay();
+	while ((await take()) > 0) {
+		t.false(first.background);
+	}
+	sameBytes(t, Buffer.concat(parts), image.bytes);
+	t.is(ways.length, 2);
+	t.true((ways[1]?.offset ?? 0) > 0);
+	t.is(clock.pending, 0);
 });
 
 /** A chunk at a time, so that none is there before the last one was dealt with. */
