@@ -108,7 +108,7 @@ for (const [name, how] of Object.entries(ways)) {
 					t.is(asError(failure).message, 'the zstd data is cut off');
 				}
 			}),
-			{numRuns: 15 + fixed.length, examples: fixed.map(cut => [cut])},
+			{numRuns: 8 + fixed.length, examples: fixed.map(cut => [cut])},
 		);
 	});
 
@@ -128,7 +128,7 @@ for (const [name, how] of Object.entries(ways)) {
 					t.regex(asError(error).message, /^the zstd data /);
 				}
 			}),
-			{numRuns: 25},
+			{numRuns: 12},
 		);
 		t.true(refused > 0);
 	});
@@ -220,7 +220,7 @@ test('the package and the program see the same in what was damaged behind its fr
 				t.true(program?.status === 'rejected' || ours?.status === 'rejected');
 			}
 		}),
-		{numRuns: 25},
+		{numRuns: 12},
 	);
 });
 

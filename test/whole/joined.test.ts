@@ -7,18 +7,16 @@ import {addUser, run} from '../helpers/run-command.js';
 import {sameBytes} from '../helpers/same-bytes.js';
 import {startProcess} from '../helpers/start-process.js';
 import {startUpstream} from '../helpers/start-upstream.js';
-import {tempDir, type Scope} from '../helpers/temp-dir.js';
+import {tempDir} from '../helpers/temp-dir.js';
 
 const root = fileURLToPath(new URL('../../../', import.meta.url));
 /** Nobody looks at what of a copy is used. */
 const env = {NODE_V8_COVERAGE: ''};
 
 /** The program as it is built for use, beside the one that is tested: packages are found from there. */
-async function build(t: Scope): Promise<string> {
-	const folder = mkdtempSync(path.join(root, 'build/joined-'));
-	t.teardown(() => {
-		rmSync(folder, {recursive: true, force: true});
-	});
+const folder = mkdtempSync(path.join(root, 'build/joined-'));
+
+test.before(async () => {
 	cpSync(path.join(root, 'build/src'), folder, {
 		recursive: true,
 		filter: from => statSync(from).isDirectory() || !from.endsWith('.map'),
@@ -27,11 +25,13 @@ async function build(t: Scope): Promise<string> {
 	if (code !== 0) {
 		throw new Error(stderr);
 	}
-	return folder;
-}
+});
+
+test.after.always(() => {
+	rmSync(folder, {recursive: true, force: true});
+});
 
 test('joined into a few files the mirror serves as it does in many', async t => {
-	const folder = await build(t);
 	const main = path.join(folder, 'main.js');
 	const image = makeImage({size: 3_000_000});
 	const upstream = await startUpstream(t, {images: [image]});
@@ -64,7 +64,6 @@ test('joined into a few files the mirror serves as it does in many', async t => 
 });
 
 test('every command goes where it is served best, and ends as it would', async t => {
-	const folder = await build(t);
 	const main = path.join(folder, 'main.js');
 	const said = (...args: string[]): ReturnType<typeof run> => run(process.execPath, [main, ...args], {env});
 	const [wrong, version, unknown, help] = await Promise.all([
@@ -82,7 +81,6 @@ test('every command goes where it is served best, and ends as it would', async t
 });
 
 test('each module stands for the same names in a few files', async t => {
-	const folder = await build(t);
 	const joined = path.join(folder, 'joined');
 	const names = readdirSync(joined, {recursive: true, encoding: 'utf8'}).filter(name => name.endsWith('.js'));
 	const stubs = names.filter(name => /^import \{\$\d+\} from/u.test(readFileSync(path.join(joined, name), 'utf8')));
