@@ -116,7 +116,7 @@ export class Operate implements OperateApi {
 
 	transfers(): readonly TransferReport[] {
 		const {flights, catalog} = this.#parts;
-		return flights.status().map(flight => {
+		return [...flights.status(), ...flights.passing()].map(flight => {
 			const {image, file, size, written, resumedFrom, followers, source, waiting, background, bytesPerSecond} = flight;
 			const manifest = isUuid(image) ? catalog.known(image)?.manifest : undefined;
 			const left = size - written;
@@ -124,6 +124,7 @@ export class Operate implements OperateApi {
 				image: {uuid: image, name: manifest?.name ?? '', version: manifest?.version ?? ''},
 				...(file.includes('.') ? {} : {sha1: file}),
 				...{size, written, resumedFrom, followers, waiting, background, bytesPerSecond},
+				...(flight.passing ? {passing: true} : {}),
 				...(source === undefined ? {} : {source}),
 				since: new Date(flight.sinceMs).toISOString(),
 				...(bytesPerSecond > 0 ? {etaMs: Math.round((left / bytesPerSecond) * 1000)} : {}),

@@ -285,13 +285,15 @@ export class Mirror implements MirrorApi {
 			...catalog,
 			conflicts: namesImages ? conflicts : [],
 			sources: namesImages ? sources : sources.map(source => ({...source, reasons: []})),
-			transfers: (namesImages ? this.#flights.status() : []).map(({sinceMs, ...transfer}) => ({
-				...transfer,
-				since: new Date(sinceMs).toISOString(),
-				bytesPerSecond: Math.round(
-					(transfer.written - transfer.resumedFrom) / Math.max(0.001, (clock.now() - sinceMs) / 1000),
-				),
-			})),
+			transfers: (namesImages ? [...this.#flights.status(), ...this.#flights.passing()] : []).map(
+				({sinceMs, ...transfer}) => ({
+					...transfer,
+					since: new Date(sinceMs).toISOString(),
+					bytesPerSecond: Math.round(
+						(transfer.written - transfer.resumedFrom) / Math.max(0.001, (clock.now() - sinceMs) / 1000),
+					),
+				}),
+			),
 			store: {
 				files: this.#store.count,
 				bytes: this.#store.bytes,

@@ -4,6 +4,7 @@
 import type {Host} from '../host.js';
 import type {Download} from './download.js';
 import type {Wanted} from './partial.js';
+import type {Passages} from './passages.js';
 import type {Place} from './places.js';
 import type {BlobInfo, BlobStore} from './store.js';
 import type {Supplier} from './supply.js';
@@ -28,6 +29,8 @@ export interface DownloadOptions {
 	readonly retries: number;
 	readonly patienceMs?: number | undefined;
 	readonly place: Place;
+	/** Where its readers are carried on if the disk does not take the file. */
+	readonly passages: Passages;
 	/** Nobody follows any more, and nobody has it fetched. */
 	readonly onAbandoned: (download: Download) => void;
 	/** Clients' transfers have kept it waiting for so long that it had better be suspended. */

@@ -358,10 +358,9 @@ export class Download {
 	}
 
 	#passThrough(start: number, end: number): PassThroughReader {
-		const {suppliers, retries, patienceMs} = this.#options;
-		const onDisk = this.#partial === undefined ? undefined : {partial: this.#partial, bytes: this.#partial.written};
-		const from = {suppliers, host: this.#host, retries, patienceMs};
-		return new PassThroughReader({...from, wanted: this.wanted, start, end, onDisk});
+		const partial = this.#partial;
+		const onDisk = partial === undefined || partial.written === 0 ? undefined : {partial, bytes: partial.written};
+		return new PassThroughReader({...this.#options, start, end, onDisk});
 	}
 
 	get #fd(): number | undefined {

@@ -8,15 +8,19 @@
  */
 import {IntegrityError, MirrorError, StoppingError} from '../errors.js';
 import type {Host} from '../host.js';
+import type {FlightStatus} from './flight-status.js';
 import {Download, type OnStored, type RightFile} from './download.js';
 import type {Pace} from './errands.js';
 import type {Follower} from './follower.js';
 import type {Wanted} from './partial.js';
 import type {Meter} from './meter.js';
+import {Passages} from './passages.js';
 import {Places, type PlaceLimits} from './places.js';
 import type {BlobInfo, BlobStore} from './store.js';
 import type {Supplier} from './supply.js';
 import {unlessAborted} from './unless-aborted.js';
+
+export type {FlightStatus} from './flight-status.js';
 
 export interface FlightLimits {
 	/** Downloads at once that clients wait for. */
@@ -28,23 +32,6 @@ export interface FlightLimits {
 	readonly retries: number;
 	/** How long clients wait for a source that cannot be reached any more; see `CandidatesOptions`. */
 	readonly patienceMs?: number;
-}
-
-export interface FlightStatus {
-	readonly image: string;
-	readonly file: string;
-	readonly size: number;
-	readonly written: number;
-	readonly resumedFrom: number;
-	readonly followers: number;
-	readonly source: string | undefined;
-	/** For its turn. */
-	readonly waiting: boolean;
-	/** No client has come for it. */
-	readonly background: boolean;
-	/** Over the last ten seconds. */
-	readonly bytesPerSecond: number;
-	readonly sinceMs: number;
 }
 
 export interface FetchOptions {
@@ -68,6 +55,7 @@ export class Flights {
 	readonly #store: BlobStore;
 	readonly #host: Host;
 	readonly #places: Places;
+	readonly #passages = new Passages();
 	/** By key and size: a manifest may lie about the size of a file, and whoever believes it must not follow the right one. */
 	readonly #downloads = new Map<string, Download>();
 	/** Each key's last run, so that a new one begins only when the old has let go of the partial. */
@@ -170,9 +158,15 @@ export class Flights {
 			source: download.supplier,
 			waiting: download.waiting,
 			background: download.background,
+			passing: false,
 			bytesPerSecond: download.meter.bytesPerSecond,
 			sinceMs: download.beganAtMs,
 		}));
+	}
+
+	/** What is on its way to clients only: the disk does not take it. One file may be there several times. */
+	passing(): readonly FlightStatus[] {
+		return this.#passages.status();
 	}
 
 	/** Bytes per second that a download has had lately; `undefined`: nothing to go by. */
@@ -207,6 +201,7 @@ export class Flights {
 			retries: this.#limits.retries,
 			patienceMs: this.#limits.patienceMs,
 			place: this.#places.begin(how),
+			passages: this.#passages,
 			onAbandoned: abandoned => {
 				this.#abandoned(abandoned);
 			},

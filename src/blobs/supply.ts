@@ -43,13 +43,13 @@ interface Current extends Answered {
 
 export class Supply {
 	/** Who supplied the bytes that are there now. */
-	readonly contributors = new Set<string>();
+	readonly contributors: Set<string>;
 	readonly #wanted: Wanted;
 	readonly #host: Host;
 	readonly #candidates: Candidates;
 	/** Offers that the bytes came from which are there now. */
-	readonly #used = new Set<string>();
-	readonly #etags = new Map<string, string>();
+	readonly #used: Set<string>;
+	readonly #etags: Map<string, string>;
 	readonly #wayOptions: WayOptions;
 	#way: GivingWay | undefined;
 	readonly #gate = new Gate();
@@ -67,6 +67,8 @@ export class Supply {
 				readonly wanted: Wanted;
 				/** How much is there already. */
 				readonly position: number;
+				/** Where that is not on the disk, who had it from whom. */
+				readonly after?: Supply | undefined;
 			},
 	) {
 		this.#wayOptions = options;
@@ -74,9 +76,11 @@ export class Supply {
 		this.#host = options.host;
 		this.#candidates = new Candidates(options);
 		this.#position = options.position;
-		if (options.position > 0) {
-			this.contributors.add(fromDisk);
-		}
+		const {after, position} = options;
+		this.contributors = new Set(after?.contributors ?? (position > 0 ? [fromDisk] : []));
+		this.#used = new Set(after === undefined ? [] : after.#used);
+		this.#etags = new Map(after === undefined ? [] : after.#etags);
+		this.#contentMd5 = after?.contentMd5;
 	}
 
 	/** Whoever is supplying, or did last. */

@@ -125,12 +125,12 @@ function eachLine(io: CliIo): Watched {
 	};
 }
 
-function keyOf({image, sha1}: Transfer): string {
-	return `${image.uuid} ${sha1 ?? ''}`;
+function keyOf({image, sha1, passing, since}: Transfer): string {
+	return `${image.uuid} ${sha1 ?? ''}${passing ? ` ${since}` : ''}`;
 }
 
 function inOneLine(transfer: Transfer): string {
-	const {image, size, followers, source, waiting} = transfer;
+	const {image, size, followers, source, waiting, passing} = transfer;
 	return printable(
 		[
 			titled(image),
@@ -138,6 +138,7 @@ function inOneLine(transfer: Transfer): string {
 			...(waiting ? [] : [rateOf(transfer), leftOf(transfer)]),
 			`${followers} ${followers === 1 ? 'client' : 'clients'}`,
 			...(source === undefined ? [] : [`from ${source}`]),
+			...(passing ? ['not kept'] : []),
 		]
 			.filter(part => part !== '')
 			.join(', '),
@@ -154,7 +155,7 @@ export function transfersTable(
 ): string {
 	const heads = ['IMAGE', 'SIZE', 'DONE', 'RATE', 'LEFT', 'CLIENTS', 'FROM'];
 	const rows = transfers.map((transfer): readonly Cell[] => {
-		const {image, size, followers, source, waiting, background} = transfer;
+		const {image, size, followers, waiting, background} = transfer;
 		return [
 			{text: clipped(titled(image), 28), colour: background ? 'dim' : undefined},
 			humanBytes(size),
@@ -163,7 +164,7 @@ export function transfersTable(
 			waiting ? '' : leftOf(transfer),
 			// Fetched ahead: nobody waits for it.
 			background && followers === 0 ? 'ahead' : String(followers),
-			source ?? '',
+			fromOf(transfer),
 		];
 	});
 	return painted([heads.map((text): Cell => ({text, colour: 'bold'})), ...rows], {
@@ -174,6 +175,11 @@ export function transfersTable(
 
 function shareOf({written, size}: Transfer): string {
 	return size === 0 ? '0%' : `${Math.floor(Math.min(1, written / size) * 100)}%`;
+}
+
+/** Who has it, and whether it stays. */
+function fromOf({source, passing}: Transfer): string {
+	return [source ?? '', passing ? 'not kept' : ''].filter(part => part !== '').join(', ');
 }
 
 function rateOf({bytesPerSecond}: Transfer): string {

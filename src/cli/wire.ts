@@ -153,6 +153,7 @@ export const readTransfer = shape({
 	source: maybeText,
 	waiting: flag,
 	background: flag,
+	passing: flag,
 	since: text,
 	bytesPerSecond: number,
 	etaMs: maybeNumber,

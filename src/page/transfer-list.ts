@@ -49,12 +49,14 @@ export function TransferList(): VNode {
 function Transfer({transfer}: {readonly transfer: TransferReport}): VNode {
 	const {route} = usePage();
 	const {image, size, written, resumedFrom, followers, source, waiting, background, bytesPerSecond, etaMs} = transfer;
+	const isPassing = transfer.passing === true;
 	const label = `${image.name} ${image.version}`;
 	const share = size > 0 ? written / size : 0;
 	const facts = [
 		waiting ? 'waiting for its turn' : source === undefined ? 'asking sources' : `from ${source}`,
 		background ? 'fetched ahead' : plural(followers, 'client'),
-		resumedFrom > 0 ? `resumed at ${bytesText(resumedFrom)}` : '',
+		resumedFrom > 0 && !isPassing ? `resumed at ${bytesText(resumedFrom)}` : '',
+		isPassing ? 'not kept: the disk does not take it' : '',
 	].filter(fact => fact !== '');
 	const amounts = [
 		`${bytesText(written)} of ${bytesText(size)}`,
@@ -79,6 +81,6 @@ function Transfer({transfer}: {readonly transfer: TransferReport}): VNode {
 	</li>`;
 }
 
-function keyOf({image, sha1}: TransferReport): string {
-	return `${image.uuid} ${sha1 ?? ''}`;
+function keyOf({image, sha1, passing, since}: TransferReport): string {
+	return `${image.uuid} ${sha1 ?? ''}${passing === true ? ` ${since}` : ''}`;
 }

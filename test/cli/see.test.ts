@@ -287,7 +287,7 @@ test('transfers are a table, or say that there are none', async t => {
 	t.is(io.out, 'nothing is on its way\n');
 	const begun = transfer('bb', {background: true, followers: 0, written: 0, bytesPerSecond: 0});
 	const unknown = {...begun, etaMs: undefined, source: undefined};
-	server.json('GET /mirror/transfers', [transfer('aa'), unknown]);
+	server.json('GET /mirror/transfers', [transfer('aa'), unknown, transfer('cc', {passing: true})]);
 	io.out = '';
 	t.is(await run('transfers'), 0);
 	t.is(
@@ -296,12 +296,13 @@ test('transfers are a table, or say that there are none', async t => {
 			'IMAGE          SIZE  DONE       RATE        LEFT  CLIENTS  FROM',
 			'base 1.0.0  4.00 GB   25%  12.0 MB/s  4 min 10 s        4  joyent',
 			'base 1.0.0  4.00 GB    0%      0 B/s                ahead',
+			'base 1.0.0  4.00 GB   25%  12.0 MB/s  4 min 10 s        4  joyent, not kept',
 			'',
 		].join('\n'),
 	);
 	io.out = '';
 	t.is(await run('transfers', '--json'), 0);
-	t.is((JSON.parse(io.out) as unknown[]).length, 2);
+	t.is((JSON.parse(io.out) as unknown[]).length, 3);
 });
 
 test('transfers --watch draws the table in its place until Ctrl-C, which is 130 and no word', async t => {

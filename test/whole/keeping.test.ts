@@ -5,7 +5,7 @@ import {countDisk} from '../helpers/disk-count.js';
 import {makeImage, type TestImage} from '../helpers/make-image.js';
 import {startMirror, type MirrorOptions, type TestMirror} from '../helpers/start-mirror.js';
 import {startUpstream, type Upstream} from '../helpers/start-upstream.js';
-import type {EvictOutcome, ImageRow, PinOutcome, StorageReport} from '../../src/mirror-operate-api.js';
+import type {EvictOutcome, ImageRow, PinOutcome, StorageReport, TransferReport} from '../../src/mirror-operate-api.js';
 
 const operator = {networks: [{cidrs: ['127.0.0.1'], may: ['operate']}]};
 const megabyte = 1_000_000;
@@ -136,6 +136,32 @@ test('pinned images stay with their origins, and where nothing can go files pass
 	t.deepEqual(await fetchAll(again, other), ['miss']);
 	t.deepEqual(await here(again, [base, child, other]), [0, 2], 'the child goes before what it is built upon');
 	await isCounted(t, again);
+});
+
+test('a fleet that wants a file for which there is no room has it fetched once', async t => {
+	const image = makeImage({size: 3 * megabyte});
+	const {mirror, upstream} = await startSite(t, [image], {maxSize: '2 MB'});
+	upstream.misbehave('file', {holdAt: megabyte}, {times: 1});
+	const early = Array.from({length: 10}, () => mirror.file(image));
+	await upstream.reached(megabyte);
+	// These come when a third of it has gone by.
+	const late = Array.from({length: 10}, (_, n) =>
+		mirror.file(image, n % 2 === 0 ? {} : {headers: {range: `bytes=${2 * megabyte}-`}}),
+	);
+	await mirror.followers(image, 20);
+	const [transfer, ...others] = (await mirror.get('/mirror/transfers')).json() as readonly TransferReport[];
+	t.like(transfer, {size: image.size, followers: 20, passing: true, source: 'up', waiting: false, background: false});
+	t.deepEqual(others, []);
+	t.deepEqual((await mirror.get('/mirror/images?here=coming')).json(), []);
+	upstream.release();
+	for (const {status, headers, body, complete} of await Promise.all([...early, ...late])) {
+		t.true(complete);
+		t.is(headers['x-cache'], 'pass');
+		t.true(body.equals(status === 206 ? image.bytes.subarray(2 * megabyte) : image.bytes));
+	}
+	t.is(upstream.of('file').length, 1);
+	await mirror.idle();
+	t.is((await storage(mirror)).files, 0);
 });
 
 test('two images with one file: it counts once, and stays while either is pinned', async t => {
