@@ -227,7 +227,8 @@ export class Passage {
 	/** Lets go of what no rider needs, down to what may be kept. */
 	trim(): void {
 		while (this.#isFull && this.#behind.length === 0) {
-			this.#window.drop();
+			// Riders have copies, and the sources' connections a use for the memory.
+			this.#supply.giveBack(this.#window.drop()?.chunks ?? []);
 		}
 	}
 
@@ -277,9 +278,9 @@ export class Passage {
 		this.#isPulling = false;
 		const waiting = [...this.#waiting.values()];
 		this.#waiting.clear();
-		for (const {resolve} of waiting) {
+		waiting.forEach(({resolve}) => {
 			resolve();
-		}
+		});
 	}
 
 	#push(chunks: readonly Buffer[]): void {
@@ -288,8 +289,8 @@ export class Passage {
 		}
 		for (const chunk of chunks) {
 			this.#hash?.update(chunk);
+			this.#from += chunk.length;
 		}
-		this.#from += sumOf(chunks);
 		if (this.#from === this.#options.wanted.size) {
 			if (this.#hash !== undefined) {
 				this.#verify(this.#hash);
@@ -311,11 +312,8 @@ export class Passage {
 			return [buffer.subarray(0, bytes)];
 		}
 		const chunks = await this.#supply.next(this.#abort.signal);
-		if (chunks === 'restart') {
+		if (chunks === 'restart' || chunks === undefined) {
 			throw new IntegrityError('the file changed while it was being passed on');
-		}
-		if (chunks === undefined) {
-			throw new MirrorError('a file ended before its range');
 		}
 		this.#meter.add(sumOf(chunks));
 		return chunks;
@@ -326,10 +324,10 @@ export class Passage {
 		for (;;) {
 			this.trim();
 			const {oldest} = this.#window;
+			const behind = this.#behind;
 			if (oldest === undefined || !this.#isFull || this.#waiting.size === 0) {
 				return;
 			}
-			const behind = this.#behind;
 			const patienceMs = Math.min(...behind.map(rider => (rider.isStalled ? 0 : holdUpMs - rider.heldUpMs)));
 			if (patienceMs > 0) {
 				await this.#waitFor(behind, patienceMs);

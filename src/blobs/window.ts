@@ -56,10 +56,11 @@ export class Window {
 		}
 	}
 
-	/** Lets go of the oldest. */
-	drop(): void {
+	/** Lets go of the oldest, which it returns. */
+	drop(): Batch | undefined {
 		const oldest = this.#batches.shift();
 		this.#bytes -= oldest === undefined ? 0 : oldest.end - oldest.from;
+		return oldest;
 	}
 
 	clear(): void {
