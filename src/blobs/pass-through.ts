@@ -9,7 +9,7 @@ import type {Timer} from '../host.js';
 import type {Passage, PassageOptions, Rider} from './passage.js';
 import type {Passages} from './passages.js';
 import type {Reader} from './reader.js';
-import {heldBackBytes} from './watermark.js';
+import {freeBytesOf} from './watermark.js';
 
 /** A client that has taken nothing for so long keeps no other from the source: it gives way there, and goes on later. */
 const stalledMs = 2000;
@@ -32,7 +32,7 @@ export class PassThroughReader implements Pick<Reader, 'read' | 'close'> {
 	constructor(options: PassThroughOptions) {
 		const {wanted, start, end, onDisk} = options;
 		this.#options = options;
-		const freeBytes = Math.max(0, wanted.size - heldBackBytes);
+		const freeBytes = freeBytesOf(wanted);
 		const verifies = end > freeBytes;
 		this.#rider = {position: start, isStalled: false, heldUpMs: 0, verifies, passage: undefined};
 		this.#diskEnd = Math.min(onDisk?.bytes ?? 0, freeBytes, end);

@@ -16,7 +16,7 @@ import {Meter} from './meter.js';
 import type {PartialBlob, Wanted} from './partial.js';
 import {Supply, type Supplier} from './supply.js';
 import {wrongness} from './verdict.js';
-import {heldBackBytes} from './watermark.js';
+import {freeBytesOf} from './watermark.js';
 import {Window, type Batch} from './window.js';
 
 /** Who is behind may keep the others waiting for so long, until it has been at the front without that. */
@@ -69,7 +69,7 @@ interface Beginning {
 	/** Of all that comes before `from`; `undefined`: it is not to be known. */
 	readonly hash: Hash | undefined;
 	/** What has come in before `from`, where it is another one's, and who had it from whom. */
-	readonly batch?: Batch;
+	readonly batches?: readonly Batch[];
 	readonly after?: Supply;
 }
 
@@ -95,13 +95,13 @@ export class Passage {
 	#onMoved: (() => void) | undefined;
 
 	private constructor(options: PassageOptions, keeper: PassageKeeper, beginning: Beginning) {
-		const {riders, from, base, hash, batch, after} = beginning;
+		const {riders, from, base, hash, batches, after} = beginning;
 		this.#options = options;
 		this.#keeper = keeper;
 		this.#from = from;
 		this.#base = base;
 		this.#hash = hash;
-		this.#window = new Window(batch);
+		this.#window = new Window(batches);
 		this.#beganAt = Math.max(from, options.onDisk?.bytes ?? 0);
 		this.#supply = new Supply({...options, position: this.#beganAt, isBackground: () => this.#isStalled, after});
 		this.#meter = new Meter(options.host.clock);
@@ -250,6 +250,7 @@ export class Passage {
 	#add(rider: Rider): void {
 		this.#riders.add(rider);
 		rider.passage = this;
+		rider.heldUpMs = 0;
 	}
 
 	/** Who needs what is oldest. */
@@ -328,17 +329,20 @@ export class Passage {
 			if (oldest === undefined || !this.#isFull || this.#waiting.size === 0) {
 				return;
 			}
+			// Whoever is not much further would be the next to be waited for.
+			const line = Math.max(oldest.end, this.#readable - this.#keeper.keepBytes / 2);
+			const slow = [...this.#riders].filter(({position}) => position < line);
 			const patienceMs = Math.min(...behind.map(rider => (rider.isStalled ? 0 : holdUpMs - rider.heldUpMs)));
 			if (patienceMs > 0) {
-				await this.#waitFor(behind, patienceMs);
+				await this.#waitFor(slow, patienceMs);
 			} else {
-				this.#split(oldest, behind);
+				this.#split(line, slow);
 			}
 		}
 	}
 
 	/** Until one of all riders has moved. */
-	async #waitFor(behind: readonly Rider[], ms: number): Promise<void> {
+	async #waitFor(slow: readonly Rider[], ms: number): Promise<void> {
 		const {clock} = this.#options.host;
 		const beganAtMs = clock.now();
 		const hasMoved = await new Promise<boolean>(resolve => {
@@ -353,21 +357,20 @@ export class Passage {
 		this.#onMoved = undefined;
 		this.#abort.signal.throwIfAborted();
 		const waitedMs = hasMoved ? Math.max(0, clock.now() - beganAtMs) : ms;
-		for (const rider of behind) {
+		for (const rider of slow) {
 			rider.heldUpMs += waitedMs;
 		}
 	}
 
-	/** Those who are behind go on by themselves. All of them are in the oldest batch. */
-	#split(oldest: Batch, behind: readonly Rider[]): void {
-		this.#window.drop();
-		for (const rider of behind) {
+	/** Those who are before `line` go on together by themselves, with what only they need. */
+	#split(line: number, riders: readonly Rider[]): void {
+		const batches = this.#window.dropUpTo(line);
+		const from = batches.at(-1)?.end ?? this.#from;
+		for (const rider of riders) {
 			this.#riders.delete(rider);
-			rider.heldUpMs = 0;
 		}
 		const hash = (this.#window.oldest?.before ?? this.#hash)?.copy();
-		const {from, end} = oldest;
-		const beginning = {riders: behind, from: end, base: from, hash, batch: oldest, after: this.#supply};
+		const beginning = {riders, from, base: from, hash, batches, after: this.#supply};
 		new Passage(this.#options, this.#keeper, beginning).stalled();
 	}
 
@@ -406,11 +409,6 @@ export class Passage {
 		this.#onMoved?.();
 		this.#keeper.over(this);
 	}
-}
-
-/** So much can be sent before all of it is known to be right. */
-function freeBytesOf({size}: Wanted): number {
-	return Math.max(0, size - heldBackBytes);
 }
 
 function gone(): MirrorError {

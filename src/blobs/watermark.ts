@@ -9,6 +9,11 @@ import {MirrorError, asError} from '../errors.js';
 /** Held back until verified. A file that is no longer than this is held back whole. */
 export const heldBackBytes = 65_536;
 
+/** So much of a file can be sent before all of it is known to be right. */
+export function freeBytesOf({size}: {readonly size: number}): number {
+	return Math.max(0, size - heldBackBytes);
+}
+
 interface Waiter {
 	readonly who: object | undefined;
 	readonly offset: number;
@@ -46,7 +51,7 @@ export class Watermark {
 
 	/** How many bytes may be read. */
 	get readable(): number {
-		return this.#verified ? this.#size : Math.max(0, Math.min(this.#written, this.#size - heldBackBytes));
+		return this.#verified ? this.#size : Math.min(this.#written, freeBytesOf({size: this.#size}));
 	}
 
 	/** True once nothing will change any more. */

@@ -25,9 +25,9 @@ export class Window {
 	#batches: Batch[];
 	#bytes: number;
 
-	constructor(batch?: Batch) {
-		this.#batches = batch === undefined ? [] : [batch];
-		this.#bytes = batch === undefined ? 0 : batch.end - batch.from;
+	constructor(batches: readonly Batch[] = []) {
+		this.#batches = [...batches];
+		this.#bytes = bytesOf(batches);
 	}
 
 	get bytes(): number {
@@ -63,6 +63,14 @@ export class Window {
 		return oldest;
 	}
 
+	/** Lets go of all that ends before `position` or there, and returns it. */
+	dropUpTo(position: number): readonly Batch[] {
+		const kept = this.#batches.findIndex(({end}) => end > position);
+		const dropped = this.#batches.splice(0, kept === -1 ? this.#batches.length : kept);
+		this.#bytes -= bytesOf(dropped);
+		return dropped;
+	}
+
 	clear(): void {
 		this.#batches = [];
 		this.#bytes = 0;
@@ -90,6 +98,10 @@ export class Window {
 		}
 		return at - position;
 	}
+}
+
+function bytesOf(batches: readonly Batch[]): number {
+	return batches.reduce((bytes, {from, end}) => bytes + end - from, 0);
 }
 
 function packed(chunks: readonly Buffer[]): readonly Buffer[] {
