@@ -52,6 +52,9 @@ export class NoSpaceError extends MirrorError {
 	override readonly code = 'NO_SPACE';
 }
 
+/** What files may take is taken, whatever the disk has left. */
+export class OverLimitError extends NoSpaceError {}
+
 /** One thing wrong with one field of a request or a manifest, as IMGAPI reports it. */
 export interface FieldFault {
 	readonly field: string;

@@ -205,7 +205,7 @@ export interface TransferReport {
 	readonly waiting: boolean;
 	/** Fetched ahead: nobody waits for it. */
 	readonly background: boolean;
-	/** The disk does not take it: it goes to clients only. One file may be here several times then. */
+	/** There is no room for it, or the disk fails: it goes to clients only. One file may be here several times then. */
 	readonly passing?: boolean;
 	readonly since: string;
 	/** Lately. */

@@ -5,7 +5,7 @@
  * `sweep`. What keeps images is asked of whoever gave `setFacts`; before that nothing goes. `eviction.ts` chooses.
  */
 import {setImmediate as nextTurn} from 'node:timers/promises';
-import {NoSpaceError} from '../errors.js';
+import {NoSpaceError, OverLimitError} from '../errors.js';
 import type {Host} from '../host.js';
 import type {Sha1, Uuid} from '../image/manifest.js';
 import type {KeepBlob} from './built-upon.js';
@@ -157,7 +157,7 @@ export class Keeper implements RoomMaker {
 			this.#shortUntilMs = this.#host.clock.now() + shortForMs;
 			this.#setLow(words, standing);
 		}
-		throw new NoSpaceError(words);
+		throw bound === 'limit' ? new OverLimitError(words) : new NoSpaceError(words);
 	}
 
 	/** By the marks and by age. What is asked for while one runs is done after it. */

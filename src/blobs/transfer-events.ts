@@ -3,7 +3,7 @@
  *
  * The download calls it at each turn of its life. How fast it is, is measured here, too.
  */
-import {describe, type MirrorError} from '../errors.js';
+import {OverLimitError, describe, type MirrorError} from '../errors.js';
 import type {EventAbout, Host} from '../host.js';
 import {Meter} from './meter.js';
 import type {Wanted} from './partial.js';
@@ -69,17 +69,21 @@ export class TransferEvents {
 		);
 	}
 
-	/** The disk did not take it, or did not let it be put in its place. */
+	/** The disk did not take it or did not let it be put in its place, or files may not take that much. */
 	refused(error: unknown): void {
 		const code = diskCode(error);
 		const {uuid, key, size} = this.#wanted;
 		const {followers, background} = this.#state();
-		this.#host.metrics.diskErrors.inc({code: code ?? 'ENOSPC'});
-		this.#host.log[background ? 'warn' : 'error'](
+		const isOver = error instanceof OverLimitError;
+		const what = isOver ? 'what files may take has no room for' : 'the disk does not take';
+		if (!isOver) {
+			this.#host.metrics.diskErrors.inc({code: code ?? 'ENOSPC'});
+		}
+		this.#host.log[background || isOver ? 'warn' : 'error'](
 			{image: uuid, file: key, problem: describe(error), followers},
 			background
-				? 'the disk does not take a file that was to be fetched ahead'
-				: 'the disk does not take this file: its readers are served straight from upstream, nothing is kept',
+				? `${what} a file that was to be fetched ahead`
+				: `${what} this file: its readers are served straight from upstream, nothing is kept`,
 		);
 		// Without one it is only that there is no room, which has events of its own.
 		if (code !== undefined) {

@@ -83,8 +83,8 @@ ${exits}`;
 export const transfersHelp = `
 On a terminal, --watch draws the table anew each second until Ctrl-C. Elsewhere each
 transfer has a line when it begins, every ten seconds, and when it ends; with --json
-there is a line of JSON each second. What is "not kept" goes past the disk, which does
-not take it, to clients only; such a file has a line for each place that clients are at.
+there is a line of JSON each second. What is "not kept" goes past the disk, which has
+no room for it, to clients only; such a file has a line for each place that clients are at.
 ${serverHelp}
 ${privateHelp.trimStart()}
 

@@ -222,7 +222,7 @@ export const operateSchemas: Readonly<Record<string, Schema>> = {
 		'source?': text,
 		waiting: flag,
 		background: flag,
-		'passing?': described(flag, 'The disk does not take it: it goes to clients only.'),
+		'passing?': described(flag, 'There is no room for it, or the disk fails: it goes to clients only.'),
 		since: time,
 		bytesPerSecond: number,
 		'etaMs?': number,

@@ -56,7 +56,7 @@ function Transfer({transfer}: {readonly transfer: TransferReport}): VNode {
 		waiting ? 'waiting for its turn' : source === undefined ? 'asking sources' : `from ${source}`,
 		background ? 'fetched ahead' : plural(followers, 'client'),
 		resumedFrom > 0 && !isPassing ? `resumed at ${bytesText(resumedFrom)}` : '',
-		isPassing ? 'not kept: the disk does not take it' : '',
+		isPassing ? 'not kept: there is no room for it' : '',
 	].filter(fact => fact !== '');
 	const amounts = [
 		`${bytesText(written)} of ${bytesText(size)}`,
