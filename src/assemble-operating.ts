@@ -270,6 +270,7 @@ export class Operating {
 				name,
 				known: fetchedAt !== undefined,
 				down: health === 'down',
+				wrong: this.#parts.mirror.files.isDistrusted(name),
 			})),
 			vitals: await this.#vitals.signs(),
 			diskLow: store.keeper.low !== undefined,

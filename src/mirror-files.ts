@@ -108,6 +108,12 @@ export class Files {
 		});
 	}
 
+	/** It sends wrong files, and no right one between them: others are asked before it. */
+	isDistrusted(source: string): boolean {
+		const {offers, lastMs = 0} = this.#distrusted.get(source) ?? {};
+		return (offers?.size ?? 0) >= tooManyWrongs && this.#host.clock.now() - lastMs < distrustMs;
+	}
+
 	#suppliers(manifest: Manifest, index: number, ask: Ask): readonly (Supplier & {readonly size: number | undefined})[] {
 		const onBehalf = {
 			...(ask.requestId === undefined ? {} : {requestId: ask.requestId}),
@@ -122,7 +128,7 @@ export class Files {
 				name: source.name,
 				offer,
 				size: theirs.files[at]?.size,
-				doubtful: this.#wrongs.has(offered) || this.#isDistrusted(source.name) || downSinceMs !== undefined,
+				doubtful: this.#wrongs.has(offered) || this.isDistrusted(source.name) || downSinceMs !== undefined,
 				downSinceMs,
 				open: (where, signal) => source.openFile(theirs, at, where, {...onBehalf, signal}),
 				mark: problem => {
@@ -135,16 +141,11 @@ export class Files {
 		});
 	}
 
-	#isDistrusted(source: string): boolean {
-		const {offers, lastMs = 0} = this.#distrusted.get(source) ?? {};
-		return (offers?.size ?? 0) >= tooManyWrongs && this.#host.clock.now() - lastMs < distrustMs;
-	}
-
 	#noteWrong(offered: string, source: string): void {
-		const before = this.#isDistrusted(source);
+		const before = this.isDistrusted(source);
 		const known = [...(this.#distrusted.get(source)?.offers ?? [])].slice(-tooManyWrongs);
 		this.#distrusted.set(source, {offers: new Set([...known, offered]), lastMs: this.#host.clock.now()});
-		if (!before && this.#isDistrusted(source)) {
+		if (!before && this.isDistrusted(source)) {
 			const msg = 'a source sends wrong files, and no right one between them: it is asked after the others';
 			this.#host.log.warn({source}, msg);
 		}

@@ -178,6 +178,8 @@ export interface SourceReport {
 	readonly fresh: boolean;
 	readonly nextTryAt?: string;
 	readonly lastError?: string;
+	/** Its last files were wrong, three or more and no right one between them: others are asked before it. */
+	readonly wrongFiles?: true;
 	readonly health: {
 		readonly state: 'unknown' | 'up' | 'down';
 		readonly since: string;

@@ -133,8 +133,9 @@ export class Operate implements OperateApi {
 	}
 
 	sources(): readonly SourceReport[] {
+		const {catalog, files} = this.#parts;
 		const watched = new Map(this.#parts.sources().map(source => [source.name, source]));
-		return this.#parts.catalog.status().sources.map(status => {
+		return catalog.status().sources.map(status => {
 			const {name, kind, images, held, vanished, skipped, reasons, fetchedAt, ageMs, fresh} = status;
 			const found = watched.get(name);
 			return {
@@ -144,6 +145,7 @@ export class Operate implements OperateApi {
 				...(ageMs === undefined ? {} : {ageMs}),
 				...(status.nextTryAt === undefined ? {} : {nextTryAt: status.nextTryAt}),
 				...(status.lastError === undefined ? {} : {lastError: status.lastError}),
+				...(files.isDistrusted(name) ? {wrongFiles: true} : {}),
 				health: healthReport(found?.health, this.#parts.host.clock.now()),
 			};
 		});

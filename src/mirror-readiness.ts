@@ -20,6 +20,8 @@ export interface ReadinessFacts {
 		/** There is a list of it, if an old one. */
 		readonly known: boolean;
 		readonly down: boolean;
+		/** Its files were wrong lately, and none was right. */
+		readonly wrong: boolean;
 	}[];
 	readonly vitals: VitalSigns;
 	/** Less is free than must be. */
@@ -70,6 +72,12 @@ export function readiness(facts: ReadinessFacts): Judgement {
 	const down = sources.filter(one => one.down).map(({name}) => name);
 	if (down.length > 0) {
 		warnings.push(`${down.length === 1 ? 'a source is' : `${down.length} sources are`} down: ${down.join(', ')}`);
+	}
+	const wrong = sources.filter(one => one.wrong).map(({name}) => name);
+	if (wrong.length > 0) {
+		warnings.push(
+			`${wrong.length === 1 ? 'a source sends' : `${wrong.length} sources send`} wrong files: ${wrong.join(', ')}`,
+		);
 	}
 	if (vitals.full) {
 		warnings.push('the disk is full: what is not here yet is passed through and not kept');

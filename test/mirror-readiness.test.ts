@@ -9,7 +9,7 @@ import {testHost} from './helpers/test-host.js';
 const well: ReadinessFacts = {
 	stopping: false,
 	images: 100,
-	sources: [{name: 'joyent', known: true, down: false}],
+	sources: [{name: 'joyent', known: true, down: false, wrong: false}],
 	vitals: {broken: undefined, full: false, lagMs: 21},
 	diskLow: false,
 	damaged: [],
@@ -17,7 +17,7 @@ const well: ReadinessFacts = {
 	failingHooks: [],
 };
 
-const unanswered = {name: 'joyent', known: false, down: true};
+const unanswered = {name: 'joyent', known: false, down: true, wrong: false};
 
 test('a mirror that can do all its work is ready, and there is nothing to say', t => {
 	t.deepEqual(readiness(well), {ready: true, problems: [], warnings: []});
@@ -51,6 +51,11 @@ test('what keeps nobody from being served is a warning', t => {
 	for (const [facts, warnings] of [
 		[{sources: [unanswered, {...unanswered, name: 'b'}]}, ['2 sources are down: joyent, b']],
 		[{sources: [unanswered]}, ['a source is down: joyent']],
+		[{sources: [{...unanswered, name: 'a', wrong: true, known: true, down: false}]}, ['a source sends wrong files: a']],
+		[
+			{sources: ['a', 'b'].map(name => ({...unanswered, name, wrong: true, down: false}))},
+			['2 sources send wrong files: a, b'],
+		],
 		[{diskLow: true}, ['the disk has less room than it must have left']],
 		[
 			{diskLow: true, vitals: {...well.vitals, full: true}},

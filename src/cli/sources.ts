@@ -82,11 +82,19 @@ function notesOf(
 	source: Source,
 	full: boolean,
 ): readonly {readonly text: string; readonly colour: 'red' | 'yellow' | 'dim'}[] {
-	const {health, fresh, kind, urls, vanished, skipped, reasons, images} = source;
+	const {health, fresh, kind, urls, vanished, skipped, reasons, images, wrongFiles} = source;
 	const problem = troubleOf(source);
 	return [
 		...(full ? [{text: [kind, ...urls].filter(part => part !== undefined).join(' '), colour: 'dim' as const}] : []),
 		...(problem === undefined ? [] : [{text: problem, colour: health.state === 'down' ? 'red' : 'yellow'} as const]),
+		...(wrongFiles
+			? [
+					{
+						text: 'it sends wrong files, and no right one between them: others are asked before it',
+						colour: 'red',
+					} as const,
+				]
+			: []),
 		...(!fresh && problem === undefined && images > 0 ? [{text: 'its list is not fresh', colour: 'dim'} as const] : []),
 		...(full && vanished > 0
 			? [{text: `${grouped(vanished)} images are in its list no more`, colour: 'dim'} as const]

@@ -131,6 +131,7 @@ export const readSource = shape({
 	fresh: flag,
 	nextTryAt: maybeText,
 	lastError: maybeText,
+	wrongFiles: flag,
 	health: shape({
 		state: word('unknown', 'up', 'down'),
 		since: text,

@@ -210,6 +210,7 @@ export const operateSchemas: Readonly<Record<string, Schema>> = {
 		fresh: flag,
 		'nextTryAt?': time,
 		'lastError?': text,
+		'wrongFiles?': described(flag, 'Its last files were wrong, three or more: others are asked before it.'),
 		health,
 	}),
 	TransferReport: object({

@@ -83,11 +83,13 @@ function Strip({name, history}: {readonly name: string; readonly history: Histor
 	</div>`;
 }
 
-function wordsOf({health, lastError, fresh, fetchedAt, nextTryAt}: SourceReport): ComponentChildren {
+function wordsOf({health, lastError, fresh, fetchedAt, nextTryAt, wrongFiles}: SourceReport): ComponentChildren {
+	const wrong =
+		wrongFiles === true && html`<span class="bad">It sends wrong files: others are asked before it.</span> `;
 	const list =
 		fetchedAt === undefined
-			? 'Its list has never been read.'
-			: html`Its list was read <${Ago} at=${fetchedAt} />${fresh ? '' : ' and is out of date'}.`;
+			? html`${wrong}Its list has never been read.`
+			: html`${wrong}Its list was read <${Ago} at=${fetchedAt} />${fresh ? '' : ' and is out of date'}.`;
 	if (health.state !== 'down') {
 		return html`${list} ${lastError !== undefined && html`<span class="bad">Last time: ${lastError}.</span>`}`;
 	}

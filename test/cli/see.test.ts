@@ -243,7 +243,7 @@ test('what is no JSON is no imgmirror', async t => {
 test('sources are shown with their URLs and what is wrong with them', async t => {
 	const {io, server, run} = await bench(t);
 	server.json('GET /mirror/sources', [
-		source('joyent', {skipped: 2, reasons: ['no uuid'], vanished: 7, lastError: 'slow'}),
+		source('joyent', {skipped: 2, reasons: ['no uuid'], vanished: 7, lastError: 'slow', wrongFiles: true}),
 	]);
 	t.is(await run('sources'), 0);
 	t.is(
@@ -253,6 +253,7 @@ test('sources are shown with their URLs and what is wrong with them', async t =>
 			'joyent  up     3 d  2 min ago     in 28 min   1,204     0',
 			'  imgapi https://joyent.example',
 			'  slow',
+			'  it sends wrong files, and no right one between them: others are asked before it',
 			'  7 images are in its list no more',
 			'  2 entries could not be used: no uuid',
 			'',

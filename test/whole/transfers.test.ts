@@ -246,10 +246,18 @@ test('a source that sends wrong files, one after the other, is asked after those
 	t.deepEqual(complete, [false, false, false, true, true]);
 	t.is(liar.fileRequests.length, 3);
 	t.is(mirror.host.linesLike(/sends wrong files/).length, 1);
+	const told = async (): Promise<object> => ({
+		warnings: ((await mirror.get('/readyz')).json() as {warnings?: readonly string[]}).warnings ?? [],
+		wrong: ((await mirror.get('/mirror/sources')).json() as readonly {name: string; wrongFiles?: true}[])
+			.filter(({wrongFiles}) => wrongFiles)
+			.map(({name}) => name),
+	});
+	t.deepEqual(await told(), {warnings: ['a source sends wrong files: liar'], wrong: ['liar']});
 
 	liar.behave();
 	t.true((await mirror.file(only)).complete);
 	await mirror.idle();
+	t.deepEqual(await told(), {warnings: [], wrong: []});
 	t.is((await mirror.file(images[5] ?? t.fail())).headers['x-source'], 'liar');
 });
 
