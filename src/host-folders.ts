@@ -5,10 +5,13 @@ import {mkdir, stat} from 'node:fs/promises';
 import path from 'node:path';
 import {codeOf} from './errors.js';
 
-/** Node's own way has no end where a folder that is there cannot hold another, as in /proc. */
-export async function makeFolder(folder: string): Promise<void> {
+/** What a data directory may be where it is made: private images are in it, and those who are wanted have a group. */
+export const dataMode = 0o750;
+
+/** `mode`: of the last one only. Node's own way has no end where a folder that is there cannot hold another, as in /proc. */
+export async function makeFolder(folder: string, mode = 0o777): Promise<void> {
 	try {
-		await mkdir(folder);
+		await mkdir(folder, mode);
 	} catch (error) {
 		if (codeOf(error) === 'EEXIST' && (await stat(folder)).isDirectory()) {
 			return;
@@ -18,7 +21,7 @@ export async function makeFolder(folder: string): Promise<void> {
 			throw error;
 		}
 		await makeFolder(above);
-		await mkdir(folder).catch(unlessThere);
+		await mkdir(folder, mode).catch(unlessThere);
 	}
 }
 

@@ -1,7 +1,7 @@
-import {access, stat, symlink, writeFile} from 'node:fs/promises';
+import {access, mkdir, stat, symlink, writeFile} from 'node:fs/promises';
 import path from 'node:path';
 import test from 'ava';
-import {makeFolder} from '../src/host-folders.js';
+import {dataMode, makeFolder} from '../src/host-folders.js';
 import {tempDir} from './helpers/temp-dir.js';
 
 test('a folder is made with those above it, once', async t => {
@@ -9,6 +9,24 @@ test('a folder is made with those above it, once', async t => {
 	await Promise.all([makeFolder(folder), makeFolder(folder), makeFolder(path.join(folder, 'd'))]);
 	await makeFolder(folder);
 	t.true((await stat(path.join(folder, 'd'))).isDirectory());
+});
+
+test('the last one is as closed as is said, those above it are as ever', async t => {
+	const top = await tempDir(t);
+	const modes = async (...names: readonly string[]): Promise<number> =>
+		(await stat(path.join(top, ...names))).mode & 0o777;
+	await mkdir(path.join(top, 'plain'));
+	const ever = await modes('plain');
+	await makeFolder(path.join(top, 'var', 'data'), dataMode);
+	await makeFolder(path.join(top, 'other'), 0o700);
+	t.deepEqual(await Promise.all([modes('var'), modes('var', 'data'), modes('other')]), [
+		ever,
+		ever & 0o750,
+		ever & 0o700,
+	]);
+	// What is there is left as it is.
+	await makeFolder(path.join(top, 'var'), 0o700);
+	t.is(await modes('var'), ever);
 });
 
 test('a link to a folder is one, a file is none', async t => {

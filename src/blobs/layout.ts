@@ -8,7 +8,7 @@ import {randomBytes} from 'node:crypto';
 import {open, readFile, realpath, rename, rm} from 'node:fs/promises';
 import path from 'node:path';
 import {UsageError, describe} from '../errors.js';
-import {makeFolder} from '../host-folders.js';
+import {dataMode, makeFolder} from '../host-folders.js';
 import type {Sha1, Uuid} from '../image/manifest.js';
 
 const layoutVersion = 1;
@@ -163,6 +163,7 @@ export class Layout {
 /** Makes what is missing. Throws UsageError, in words, where the directory cannot be used. */
 export async function prepareLayout(layout: Layout): Promise<void> {
 	try {
+		await makeFolder(layout.root, dataMode);
 		const {blobs, partials, quarantine, digests, memory, published, uploads, jobs, keys} = layout;
 		for (const folder of [blobs, partials, quarantine, digests, memory, published, uploads, jobs, keys]) {
 			await makeFolder(folder);

@@ -9,7 +9,7 @@ import {access, constants, readdir, stat} from 'node:fs/promises';
 import {userInfo} from 'node:os';
 import {readConfig, type Config, type ConfigRequest} from '../config.js';
 import {UsageError, describe} from '../errors.js';
-import {makeFolder} from '../host-folders.js';
+import {dataMode, makeFolder} from '../host-folders.js';
 import {pause, systemClock} from '../host.js';
 import {NotRunningError} from './client-errors.js';
 import {Client} from './client.js';
@@ -131,7 +131,7 @@ async function withOwnServer<T>(
 
 async function made(data: string, io: CliIo): Promise<Stats> {
 	try {
-		await makeFolder(data);
+		await makeFolder(data, dataMode);
 		io.stderr.write(`imgmirror: made the data directory ${data}\n`);
 		return await stat(data);
 	} catch (error) {

@@ -144,13 +144,13 @@ const defaultsKind: Kind<unknown> = {
 
 /** What a configuration comes to. `sourceDefaults` is not among it: it is spelled out at each source. */
 export const configFields = {
-	data: field('data', path, './data', 'Where everything is kept: images, what sources said, quarantine.', [
-		'dataDir',
-		'directory',
-		'dir',
-		'storage',
-		'path',
-	]),
+	data: field(
+		'data',
+		path,
+		'./data',
+		'Where everything is kept: images, what sources said, quarantine. Made where it is missing (0750).',
+		['dataDir', 'directory', 'dir', 'storage', 'path'],
+	),
 	listen: field(
 		'listen',
 		list(listener, {least: 1}),
