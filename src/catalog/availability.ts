@@ -69,8 +69,13 @@ export class Availability {
 		this.#isSilent = false;
 	}
 
-	findFailed(): void {
+	/** False: it answers others, so only this one question failed. */
+	findFailed(): boolean {
+		if (this.#health()?.state === 'up') {
+			return false;
+		}
 		this.#findBackoff.failed();
+		return true;
 	}
 
 	#ahead(time = 0): number | undefined {

@@ -289,9 +289,7 @@ export class Finder {
 			manifest = await untilAborted(question, signal);
 		} catch (error) {
 			if (error instanceof SourceUnavailableError) {
-				if (error.scope === 'source') {
-					list.failed();
-				} else if (error.scope !== 'none') {
+				if (error.scope === 'source' ? !list.failed() : error.scope !== 'none') {
 					this.#memory.deny(list.name, uuid, 'broken');
 				}
 				return unknown(error.problem);

@@ -228,9 +228,9 @@ export class SourceList {
 		this.#availability.findSucceeded();
 	}
 
-	/** It did not. */
-	failed(): void {
-		this.#availability.findFailed();
+	/** It did not. False: others are answered, so it is about that image. */
+	failed(): boolean {
+		return this.#availability.findFailed();
 	}
 
 	/** What is gone is another than before. */

@@ -3,9 +3,10 @@
  *
  * Callers use it as the source it wraps; the catalog asks `health` before it asks a source that was down. "I have no
  * such image" is an answer like any other, and what our own caller breaks off says nothing about the source. That one
- * thing cannot be had of a source that answers says little about it: of several, one after the other, it is down.
+ * thing cannot be had of a source that answers says little about it: of several, one after the other, it is down, but
+ * may be asked for others at once. Anybody may ask for what it has not got right.
  */
-import {NotFoundError, SourceUnavailableError, describe, type FailureScope} from '../errors.js';
+import {NotFoundError, SourceUnavailableError, describe} from '../errors.js';
 import type {Host} from '../host.js';
 import type {Manifest, Uuid} from '../image/manifest.js';
 import {SourceFailure} from './failure.js';
@@ -18,6 +19,8 @@ type What = 'list' | 'image' | 'file' | 'icon';
 
 const firstBackoffMs = 1000;
 const maxBackoffMs = 5 * 60_000;
+/** An answer about what was asked for: it is there, and not for us. */
+const forbidden = 403;
 /** So many different things that cannot be had, and nothing between them that could. */
 const tooManyItems = 3;
 /** Questions about single images that may be on their way at once: lists and files have connections left then. */
@@ -36,6 +39,8 @@ export class WatchedSource implements HealthySource {
 	#health: SourceHealth;
 	/** What could not be had since something last could. */
 	readonly #failingItems = new Set<string>();
+	/** Failures of the source itself since it last answered. */
+	#outages = 0;
 
 	constructor(options: {
 		readonly source: Source & {distrust?(uuid: Uuid): void};
@@ -139,7 +144,7 @@ export class WatchedSource implements HealthySource {
 			// Before the relay tells its reader: who is told of the failure then finds it in the health.
 			// That its server is not there any more is found by whoever asks for the rest.
 			body.stream.prependOnceListener('error', error => {
-				this.#judge(error, ask, `file ${image.uuid}`, 'item');
+				this.#judge(error, ask, {item: `file ${image.uuid}`, hasAnswered: true});
 			});
 			stream.once('close', giveBack);
 			return {...body, stream};
@@ -177,7 +182,8 @@ export class WatchedSource implements HealthySource {
 			this.#succeeded();
 			return answer;
 		} catch (error) {
-			outcome = this.#judge(error, ask, `${what} ${uuid}`);
+			const hasAnswered = (this.#health.lastSuccessMs ?? -Infinity) > startedMs;
+			outcome = this.#judge(error, ask, {item: `${what} ${uuid}`, hasAnswered});
 			if (outcome === 'absent') {
 				this.#timed(what, startedMs);
 			}
@@ -203,8 +209,15 @@ export class WatchedSource implements HealthySource {
 		this.#host.metrics.sourceRequests.inc({source: this.name, what, outcome});
 	}
 
-	/** What an error says about the source; `item`: what was asked for, if not a list. */
-	#judge(error: unknown, ask: Ask, item?: string, scope?: FailureScope): 'absent' | 'aborted' | 'failed' {
+	/**
+	 * What an error says about the source. `item`: what was asked for, if not a list; `hasAnswered`: others have been
+	 * answered since that was asked for, or it has begun to come.
+	 */
+	#judge(
+		error: unknown,
+		ask: Ask,
+		{item, hasAnswered = false}: {readonly item?: string; readonly hasAnswered?: boolean} = {},
+	): 'absent' | 'aborted' | 'failed' {
 		if (error instanceof NotFoundError) {
 			this.#succeeded();
 			return 'absent';
@@ -213,7 +226,8 @@ export class WatchedSource implements HealthySource {
 		if (ask.signal.aborted || !(error instanceof SourceUnavailableError)) {
 			return 'aborted';
 		}
-		if (item === undefined || (scope ?? error.scope) === 'source') {
+		const wantsRest = error instanceof SourceFailure && error.retryAfterMs !== undefined;
+		if (item === undefined || (error.scope === 'source' && (!hasAnswered || wantsRest))) {
 			this.#failed(error);
 		} else {
 			this.#itemFailed(item, error);
@@ -222,12 +236,14 @@ export class WatchedSource implements HealthySource {
 	}
 
 	#itemFailed(item: string, error: SourceUnavailableError): void {
-		// Of a part of a file, the whole of which will be asked for, nothing is held against anybody.
-		if (this.#failingItems.size < tooManyItems && error.scope !== 'part') {
+		// Of a part of a file, the whole of which will be asked for, nothing is held against anybody, nor of what is not
+		// for us.
+		const isMeant = error instanceof SourceFailure && error.status === forbidden;
+		if (this.#failingItems.size < tooManyItems && error.scope !== 'part' && !isMeant) {
 			this.#failingItems.add(item);
 		}
 		if (this.#health.state === 'down' || this.#failingItems.size >= tooManyItems) {
-			this.#failed(error);
+			this.#down(error, this.#health.retryAtMs);
 			return;
 		}
 		this.#health = {
@@ -240,6 +256,7 @@ export class WatchedSource implements HealthySource {
 
 	#succeeded(): void {
 		this.#failingItems.clear();
+		this.#outages = 0;
 		const nowMs = this.#host.clock.now();
 		const health = this.#health;
 		if (health.state === 'down') {
@@ -262,22 +279,26 @@ export class WatchedSource implements HealthySource {
 	}
 
 	#failed(error: SourceUnavailableError): void {
+		this.#outages++;
+		this.#down(error, this.#host.clock.now() + this.#backoffMs(this.#outages, error));
+	}
+
+	#down(error: SourceUnavailableError, retryAtMs: number | undefined): void {
 		const nowMs = this.#host.clock.now();
 		const health = this.#health;
 		const problem = describe(error);
 		if (health.state !== 'down') {
 			this.#host.log.warn({source: this.name, problem: error.problem}, 'source is down');
 		}
-		const consecutiveFailures = health.consecutiveFailures + 1;
 		this.#health = {
 			...health,
 			state: 'down',
 			sinceMs: health.state === 'down' ? health.sinceMs : nowMs,
 			lastFailureMs: nowMs,
 			lastError: problem,
-			consecutiveFailures,
+			consecutiveFailures: health.consecutiveFailures + 1,
 			failures: health.failures + 1,
-			retryAtMs: nowMs + this.#backoffMs(consecutiveFailures, error),
+			retryAtMs,
 		};
 		this.#host.metrics.sourceUp.set({source: this.name}, 0);
 		if (health.state !== 'down') {

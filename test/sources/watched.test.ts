@@ -192,7 +192,41 @@ test('a source of which nothing can be had is down after three different things,
 		states.push(source.health().state);
 	}
 	t.deepEqual(states, ['unknown', 'unknown', 'down', 'down']);
-	t.is(source.health().consecutiveFailures, 2);
+	// It answers: whoever asks for something else may be luckier, at once.
+	t.like(source.health(), {consecutiveFailures: 2, retryAtMs: undefined});
+});
+
+test('what is not for us says nothing about a source, however many ask for it', async t => {
+	const images = Array.from({length: 5}, () => makeImage());
+	const upstream = await startUpstream(t, {images});
+	const source = openTestSource(t, upstream.url);
+	await readList(source);
+	upstream.misbehave('manifest', {status: 403});
+	for (const image of images) {
+		await t.throwsAsync(source.find(uuidOf(image), ask()), {instanceOf: SourceUnavailableError});
+	}
+	t.like(source.health(), {state: 'up', failures: 5, retryAtMs: undefined});
+});
+
+test('one that hangs takes down a source that answers nothing else, and none that does', async t => {
+	const [hung, fine] = [makeImage({size: 1000}), makeImage()];
+	const clock = new ManualClock();
+	const host = testHost({clock});
+	const upstream = await startUpstream(t, {images: [hung, fine]});
+	const source = openTestSource(t, upstream.url, {host, headerTimeoutMs: 50});
+	await readList(source);
+	const open = (): Promise<unknown> => source.openFile(manifestOf(hung), 0, {offset: 0}, ask());
+	for (const answersMeanwhile of [true, false]) {
+		await clock.advance(1000);
+		upstream.misbehave('file', {stallHeaders: true}, {uuid: hung.uuid});
+		const opening = t.throwsAsync(open(), {message: /did not answer within/});
+		if (answersMeanwhile) {
+			await clock.advance(1);
+			await source.find(uuidOf(fine), ask());
+		}
+		await opening;
+		t.is(source.health().state, answersMeanwhile ? 'up' : 'down');
+	}
 });
 
 test('parts of files that are refused take nobody down', async t => {

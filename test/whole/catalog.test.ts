@@ -43,6 +43,25 @@ test('a source that says nothing for ever is waited for by nobody once another h
 	t.true((await mirror.file(image)).body.equals(image.bytes));
 });
 
+test('whatever anybody asks for that a source has not got right, the rest of it is there', async t => {
+	const child = makeImage();
+	const upstream = await startUpstream(t, {images: [child]});
+	const mirror = await startMirror(t, {sources: [{url: upstream.url, retries: 0}]});
+	await mirror.until(({merged}) => merged === 1);
+	for (const status of [403, 422, 500]) {
+		const broken = Array.from({length: 8}, () => makeImage().uuid);
+		for (const uuid of broken) {
+			upstream.misbehave('manifest', {status}, {uuid});
+		}
+		for (const uuid of broken) {
+			t.is((await mirror.get(`/images/${uuid}`)).status, 503, String(status));
+		}
+		const {uuid} = makeImage();
+		t.is((await mirror.get(`/images/${uuid}`)).status, 404, String(status));
+	}
+	t.true((await mirror.file(child)).complete);
+});
+
 test('a source that dies later keeps its last answer, marked stale; what is gone at all sources is 404', async t => {
 	const image = makeImage({size: 100_000});
 	const upstream = await startUpstream(t, {images: [image]});
