@@ -143,6 +143,7 @@ export class Operating {
 		});
 		await this.prefetch.start({runs: !briefly});
 		store.keeper.setFacts(() => this.#keeping.facts());
+		await store.keeper.look();
 		await this.#scrub.load();
 		if (!briefly) {
 			this.#scrub.start();
@@ -273,9 +274,10 @@ export class Operating {
 				wrong: this.#parts.mirror.files.isDistrusted(name),
 			})),
 			vitals: await this.#vitals.signs(),
-			diskLow: store.keeper.low !== undefined,
+			diskLow: store.keeper.low,
 			damaged: this.#verification.damaged(),
 			unreadable: this.#parts.mirror.publish.unreadable,
+			others: this.#parts.host.troubles.list(),
 			failingHooks: this.#webhooks
 				.report()
 				.filter(({failingSince, gone}) => failingSince !== undefined || gone)

@@ -27,6 +27,7 @@ import {Memory} from './catalog/memory.js';
 import type {Config} from './config.js';
 import {NotFoundError, asError} from './errors.js';
 import {Events, LogTail, Metrics, createLogger, systemClock, type Host} from './host.js';
+import {Troubles} from './host-troubles.js';
 import {startHttp, type HttpFront, type HttpSettings, type ListenOptions} from './http/server.js';
 import type {Manifest} from './image/manifest.js';
 import {Mirror} from './mirror.js';
@@ -86,6 +87,7 @@ function realHost({log}: Config, stderr: AssembleOptions['stderr'], tail: LogTai
 		log: createLogger({level: log.level, format, tail, write: line => stderr.write(line)}),
 		metrics,
 		events,
+		troubles: new Troubles(),
 		random: Math.random,
 	};
 }

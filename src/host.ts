@@ -7,6 +7,7 @@
 import {pino, type DestinationStream, type LevelWithSilent, type Logger as PinoLogger} from 'pino';
 import {eventTypes, type Events} from './host-events.js';
 import type {LogTail} from './host-log.js';
+import type {Troubles} from './host-troubles.js';
 import {Counter, Gauge, Histogram, Registry, collectProcessMetrics} from './host-prometheus.js';
 
 export {LogTail, type LogEntry} from './host-log.js';
@@ -31,6 +32,7 @@ export interface Host {
 	readonly log: Logger;
 	readonly metrics: Metrics;
 	readonly events: Events;
+	readonly troubles: Troubles;
 	/** As Math.random; tests bring a fixed one. */
 	readonly random: () => number;
 }

@@ -24,12 +24,14 @@ export interface ReadinessFacts {
 		readonly wrong: boolean;
 	}[];
 	readonly vitals: VitalSigns;
-	/** Less is free than must be. */
-	readonly diskLow: boolean;
+	/** Why no more files can be kept, or too little is free. */
+	readonly diskLow: string | undefined;
 	/** Published images whose file is wrong on our own disk. */
 	readonly damaged: readonly {readonly name: string; readonly uuid: string}[];
 	/** Published images whose record cannot be read, by uuid. */
 	readonly unreadable: readonly string[];
+	/** Other things that somebody should look at, in words. */
+	readonly others: readonly string[];
 	/** Webhooks that do not take what they are told, by name. */
 	readonly failingHooks: readonly string[];
 }
@@ -54,7 +56,7 @@ export interface Judgement {
 const mostLagMs = 1000;
 
 export function readiness(facts: ReadinessFacts): Judgement {
-	const {stopping, images, sources, vitals, diskLow, damaged, unreadable, failingHooks} = facts;
+	const {stopping, images, sources, vitals, diskLow, damaged, unreadable, others, failingHooks} = facts;
 	const problems: string[] = [];
 	const warnings: string[] = [];
 	if (stopping) {
@@ -81,8 +83,8 @@ export function readiness(facts: ReadinessFacts): Judgement {
 	}
 	if (vitals.full) {
 		warnings.push('the disk is full: what is not here yet is passed through and not kept');
-	} else if (diskLow) {
-		warnings.push('the disk has less room than it must have left');
+	} else if (diskLow !== undefined) {
+		warnings.push(`there is no room for more files: ${diskLow}`);
 	}
 	for (const {name, uuid} of damaged) {
 		warnings.push(`the file of the published image ${name} (${uuid}) is damaged, and there is no other`);
@@ -90,6 +92,7 @@ export function readiness(facts: ReadinessFacts): Judgement {
 	for (const uuid of unreadable) {
 		warnings.push(`the record of the published image ${uuid} cannot be read: it is not offered`);
 	}
+	warnings.push(...others);
 	if (failingHooks.length > 0) {
 		warnings.push(
 			`${failingHooks.length === 1 ? 'a webhook does' : 'webhooks do'} not answer: ${failingHooks.join(', ')}`,

@@ -11,9 +11,10 @@ const well: ReadinessFacts = {
 	images: 100,
 	sources: [{name: 'joyent', known: true, down: false, wrong: false}],
 	vitals: {broken: undefined, full: false, lagMs: 21},
-	diskLow: false,
+	diskLow: undefined,
 	damaged: [],
 	unreadable: [],
+	others: [],
 	failingHooks: [],
 };
 
@@ -56,13 +57,14 @@ test('what keeps nobody from being served is a warning', t => {
 			{sources: ['a', 'b'].map(name => ({...unanswered, name, wrong: true, down: false}))},
 			['2 sources send wrong files: a, b'],
 		],
-		[{diskLow: true}, ['the disk has less room than it must have left']],
+		[{diskLow: 'the disk has 5 B left'}, ['there is no room for more files: the disk has 5 B left']],
 		[
-			{diskLow: true, vitals: {...well.vitals, full: true}},
+			{diskLow: 'the disk has 0 B left', vitals: {...well.vitals, full: true}},
 			['the disk is full: what is not here yet is passed through and not kept'],
 		],
 		[{damaged: [image]}, [`the file of the published image base (${image.uuid}) is damaged, and there is no other`]],
 		[{unreadable: [image.uuid]}, [`the record of the published image ${image.uuid} cannot be read: it is not offered`]],
+		[{others: ['this', 'that'], diskLow: undefined}, ['this', 'that']],
 		[{failingHooks: ['ops']}, ['a webhook does not answer: ops']],
 		[{failingHooks: ['ops', 'chat']}, ['webhooks do not answer: ops, chat']],
 	] as const) {

@@ -55,7 +55,7 @@ interface Known {
 }
 
 export class Access {
-	readonly #host: Pick<Host, 'clock' | 'log'>;
+	readonly #host: Pick<Host, 'clock' | 'log' | 'troubles'>;
 	readonly #accounts: Accounts;
 	readonly #passwords: PasswordChecks;
 	readonly #replays = new Replays();
@@ -63,7 +63,7 @@ export class Access {
 	#origins: Origins;
 
 	constructor(parts: {
-		host: Pick<Host, 'clock' | 'log'>;
+		host: Pick<Host, 'clock' | 'log' | 'troubles'>;
 		usersFile: string;
 		/** Holds `<user>.keys`. */
 		keysFolder: string;

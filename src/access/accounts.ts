@@ -46,7 +46,7 @@ interface Found {
 const lookEveryMs = 1000;
 
 export class Accounts {
-	readonly #host: Pick<Host, 'clock' | 'log'>;
+	readonly #host: Pick<Host, 'clock' | 'log' | 'troubles'>;
 	readonly #usersFile: string;
 	readonly #keysFolder: string;
 	#settings: AccountSettings;
@@ -60,7 +60,7 @@ export class Accounts {
 	#looking: Promise<void> | undefined;
 
 	constructor(parts: {
-		host: Pick<Host, 'clock' | 'log'>;
+		host: Pick<Host, 'clock' | 'log' | 'troubles'>;
 		usersFile: string;
 		keysFolder: string;
 		settings: AccountSettings;
@@ -157,8 +157,11 @@ export class Accounts {
 		}
 		this.#usersState = state;
 		try {
-			return await readUsersFile(this.#usersFile);
+			const users = await readUsersFile(this.#usersFile);
+			this.#host.troubles.set('users', undefined);
+			return users;
 		} catch (error) {
+			this.#host.troubles.set('users', `the file of users cannot be used: ${describe(error)}`);
 			this.#host.log.error({problem: describe(error)}, 'the file of users cannot be used: users stay as they were');
 			return undefined;
 		}
@@ -173,12 +176,14 @@ export class Accounts {
 			this.#keysState = state;
 			const {users, faults} = await readKeyFolder(this.#keysFolder);
 			this.#warn(faults);
+			this.#host.troubles.set('keys', undefined);
 			return users;
 		} catch (error) {
 			if (this.#keysState !== 'unreadable') {
 				this.#host.log.error({problem: describe(error)}, 'the folder of keys cannot be read: keys stay as they were');
 			}
 			this.#keysState = 'unreadable';
+			this.#host.troubles.set('keys', `the folder of keys cannot be read: ${describe(error)}`);
 			return undefined;
 		}
 	}

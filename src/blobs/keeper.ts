@@ -160,6 +160,11 @@ export class Keeper implements RoomMaker {
 		throw bound === 'limit' ? new OverLimitError(words) : new NoSpaceError(words);
 	}
 
+	/** Whether there is room: `low` tells from then on. Nothing goes for that. */
+	look(): Promise<void> {
+		return this.inTurn(() => this.#lookWhetherLow());
+	}
+
 	/** By the marks and by age. What is asked for while one runs is done after it. */
 	sweep(): Promise<void> {
 		return this.#sweepNext(async () => {
@@ -348,8 +353,12 @@ export class Keeper implements RoomMaker {
 
 	async #lookWhetherLow(): Promise<void> {
 		const standing = await this.#room.standing(this.#limits);
-		if (excessOf(standing) > 0) {
-			this.#setLow(wordsForNoRoom(standing, this.#limits, wordsForStaying(await this.#judge())), standing);
+		// Others may have filled the disk, and nothing be here that could go.
+		const isFloorBroken = standing.freeBytes !== undefined && standing.freeBytes < this.#limits.minFreeBytes;
+		if (excessOf(standing) > 0 || isFloorBroken) {
+			const bound = isFloorBroken ? 'floor' : standing.bound;
+			const stays = wordsForStaying(await this.#judge());
+			this.#setLow(wordsForNoRoom({...standing, bound}, this.#limits, stays), standing);
 		} else if (this.#low !== undefined && this.#host.clock.now() >= this.#shortUntilMs) {
 			this.#low = undefined;
 			this.#host.metrics.diskLow.set(0);

@@ -33,6 +33,8 @@ export class Layout {
 	readonly lock: string;
 	/** Our own images: `<uuid>.json` each, with icons beside them. */
 	readonly published: string;
+	/** Names only: which files were published here, for which image. */
+	readonly own: string;
 	/** Files that somebody is sending: `uploads/<id>`, with `<id>.json` beside those that may be gone on with later. */
 	readonly uploads: string;
 	/** What runs in the background, and what came of it: `<uuid>.json` each. */
@@ -76,6 +78,7 @@ export class Layout {
 		this.memory = path.join(this.root, 'memory');
 		this.lock = path.join(this.root, 'lock.sock');
 		this.published = path.join(this.root, 'published');
+		this.own = path.join(this.root, 'own');
 		this.uploads = path.join(this.root, 'uploads');
 		this.jobs = path.join(this.root, 'jobs');
 		this.users = path.join(this.root, 'users.json');
@@ -146,6 +149,11 @@ export class Layout {
 		return path.join(this.published, `${uuid}.icon.${sha1}`);
 	}
 
+	/** Says that this blob was published here, for that image. */
+	ownFile(sha1: Sha1, uuid: Uuid): string {
+		return path.join(this.own, `${sha1}.${uuid}`);
+	}
+
 	/** `id` must be one that `isUploadId` passes. */
 	upload(id: string): string {
 		return path.join(this.uploads, id);
@@ -164,8 +172,8 @@ export class Layout {
 export async function prepareLayout(layout: Layout): Promise<void> {
 	try {
 		await makeFolder(layout.root, dataMode);
-		const {blobs, partials, quarantine, digests, memory, published, uploads, jobs, keys} = layout;
-		for (const folder of [blobs, partials, quarantine, digests, memory, published, uploads, jobs, keys]) {
+		const {blobs, partials, quarantine, digests, memory, published, own, uploads, jobs, keys} = layout;
+		for (const folder of [blobs, partials, quarantine, digests, memory, published, own, uploads, jobs, keys]) {
 			await makeFolder(folder);
 		}
 	} catch (error) {

@@ -51,6 +51,10 @@ export class PinnedImages {
 					cause: error,
 				});
 			}
+			this.#host.troubles.set(
+				'pins',
+				`which images are pinned cannot be read: pin them anew (${aside} has what was there)`,
+			);
 			this.#host.log.error(
 				{file: this.#file, keptAs: aside, problem: describe(error)},
 				'WHICH IMAGES ARE PINNED CANNOT BE READ: until they are pinned anew they may be evicted',
@@ -85,6 +89,7 @@ export class PinnedImages {
 			const images = [...pins.values()].map(({uuid, atMs, by}) => ({uuid, at: new Date(atMs).toISOString(), by}));
 			await writeRecord(this.#file, `${JSON.stringify({v: 1, images}, null, 2)}\n`);
 			this.#set(pins);
+			this.#host.troubles.set('pins', undefined);
 			return true;
 		});
 	}

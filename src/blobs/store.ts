@@ -22,6 +22,7 @@ import {noLimits} from './keep-limits.js';
 import {Keeper} from './keeper.js';
 import {KnownBlobs} from './known-blobs.js';
 import type {Layout} from './layout.js';
+import {OwnFiles} from './own-files.js';
 import type {PartialBlob, Wanted} from './partial.js';
 import {Partials, type PartialOnDisk} from './partials.js';
 import {Pins} from './pins.js';
@@ -45,6 +46,7 @@ export class DiskStore implements BlobStore {
 	readonly quarantined: Quarantine;
 	readonly images: HeldImages;
 	readonly keeper: Keeper;
+	readonly own: OwnFiles;
 	readonly #layout: Layout;
 	readonly #host: Host;
 	readonly #blobs: KnownBlobs;
@@ -87,6 +89,12 @@ export class DiskStore implements BlobStore {
 		this.#room = new Room(() => this.keeper);
 		this.#uploads = new Uploads({...options, room: this.#room});
 		this.keeper = this.#makeKeeper(options);
+		this.own = new OwnFiles({
+			...{layout, host, pin: (sha1, by) => this.pin(sha1, by), delete: sha1 => this.delete(sha1)},
+			list: () => [...this.#blobs.list()].filter(({source}) => source === 'local'),
+			needed: () => this.images.needed(),
+			isPinned: sha1 => this.#pins.has(sha1),
+		});
 	}
 
 	/** Reads what is on the disk, whose folders must be there. Must be over before anything else is called. */
@@ -317,18 +325,6 @@ export class DiskStore implements BlobStore {
 	async release(sha1: Sha1, by: string): Promise<boolean> {
 		this.#pins.remove(sha1, by);
 		return this.images.with(sha1).length === 0 && (await this.delete(sha1));
-	}
-
-	/** Deletes blobs of our own that a crash left without their image: once, when all that is needed is pinned. */
-	async sweepOrphans(): Promise<readonly Sha1[]> {
-		const orphans: Sha1[] = [];
-		const needed = this.images.needed();
-		for (const {sha1, source} of [...this.#blobs.list()]) {
-			if (source === 'local' && !needed.has(sha1) && (await this.delete(sha1))) {
-				orphans.push(sha1);
-			}
-		}
-		return orphans;
 	}
 
 	/** Writes a small file whole or not at all, so that it lasts. */

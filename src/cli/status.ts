@@ -120,16 +120,24 @@ function readAll({status, ready, sources, storage, transfers, rules, failures}: 
 /** What somebody should look at. */
 function problemsOf({ready, sources, storage}: Seen): readonly string[] {
 	const {freeBytes, limits, scrub} = storage;
+	const isFloorBroken = freeBytes !== undefined && freeBytes < limits.minFreeBytes;
+	// What is said in more detail below.
+	const said = [
+		...(sources.some(({health}) => health.state === 'down') ? [/^(?:a source is|\d+ sources are) down: /] : []),
+		...(isFloorBroken ? [/^there is no room for more files: the disk has /] : []),
+		...(scrub.damaged.length > 0 ? [/^the file of the published image .* is damaged, /] : []),
+	];
 	return [
 		...ready.problems,
 		...(ready.status !== 'ready' && ready.problems.length === 0 ? ['the mirror is not ready'] : []),
 		...sources.flatMap(downOf),
-		...(freeBytes !== undefined && freeBytes < limits.minFreeBytes
+		...(isFloorBroken
 			? [
 					`the disk is low: ${humanBytes(freeBytes)} free, ${humanBytes(limits.minFreeBytes)} should be ("imgmirror du" says what stays, and why)`,
 				]
 			: []),
 		...scrub.damaged.map(({name, uuid}) => `${name} (${uuid}) was published here, and its file is damaged`),
+		...ready.warnings.filter(warning => !said.some(pattern => pattern.test(warning))),
 	];
 }
 

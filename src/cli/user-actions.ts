@@ -16,6 +16,7 @@ import {accessPaths, editUsersFile, readUsersFile, type StoredUser} from '../acc
 import {readConfig, type Config, type ConfigRequest} from '../config.js';
 import {UsageError, codeOf, describe} from '../errors.js';
 import {createLogger, systemClock, type Clock} from '../host.js';
+import {Troubles} from '../host-troubles.js';
 import type {CliIo} from './io.js';
 import {askHidden, isTerminal, readPiped} from './password-input.js';
 
@@ -269,7 +270,7 @@ export class UserActions {
 		});
 		const {users, keys} = accessPaths(this.#config.data);
 		const accounts = new Accounts({
-			host: {clock: this.#clock, log},
+			host: {clock: this.#clock, log, troubles: new Troubles()},
 			usersFile: users,
 			keysFolder: keys,
 			settings: this.#config.access,

@@ -264,4 +264,4 @@ export const readServer = shape({
 	stopping: flag,
 });
 
-export const readReadiness = shape({status: text, problems: list(text)});
+export const readReadiness = shape({status: text, problems: list(text), warnings: list(text)});

@@ -71,6 +71,9 @@ export class PublishArea implements LocalImages {
 			this.#pin(image);
 			this.#reportMissing(image);
 		}
+		for (const {image} of [...this.#images.values()]) {
+			await this.#mark(image);
+		}
 		await this.#removeStrayIcons(names);
 	}
 
@@ -166,7 +169,9 @@ export class PublishArea implements LocalImages {
 		}
 		this.#keep(image);
 		this.#sorted = undefined;
+		await this.#mark(image);
 		if (before !== undefined) {
+			await this.#unmark(before);
 			await this.#letGo(before, image);
 		}
 		return this.#manifestOf(image);
@@ -178,6 +183,7 @@ export class PublishArea implements LocalImages {
 		if (kept === undefined) {
 			return;
 		}
+		await this.#unmark(kept.image, uuid);
 		await this.#store.removeRecord(this.#layout.publishedRecord(uuid));
 		this.#images.delete(uuid);
 		this.#sorted = undefined;
@@ -263,7 +269,8 @@ export class PublishArea implements LocalImages {
 		for (const name of names) {
 			const [uuid, what, sha1, ...more] = name.split('.');
 			if (isUuid(uuid) && what === 'icon' && isSha1(sha1) && more.length === 0 && !this.#unreadable.has(uuid)) {
-				if (this.image(uuid)?.icon?.sha1 !== sha1) {
+				const isLost = !this.#images.has(uuid) && (await this.#store.own.names(uuid));
+				if (!isLost && this.image(uuid)?.icon?.sha1 !== sha1) {
 					await this.#removeIcon(uuid, sha1);
 				}
 			}
@@ -274,6 +281,28 @@ export class PublishArea implements LocalImages {
 		for (const {sha1} of fields.files) {
 			this.#store.pin(sha1, reasonOf(fields.uuid));
 		}
+	}
+
+	/** So that its files stay where its record is lost. */
+	async #mark({fields}: LocalImage): Promise<void> {
+		await this.#store.own.mark(
+			fields.uuid,
+			fields.files.map(({sha1}) => sha1),
+		);
+	}
+
+	/** Of what it has, all that no image has, `but` for that one. That it may not work out is found at the next start. */
+	async #unmark({fields}: LocalImage, but?: Uuid): Promise<void> {
+		const needed = new Set<Sha1>();
+		for (const {image} of this.#images.values()) {
+			if (image.fields.uuid !== but) {
+				image.fields.files.forEach(({sha1}) => needed.add(sha1));
+			}
+		}
+		const files = fields.files.map(({sha1}) => sha1).filter(sha1 => !needed.has(sha1));
+		await this.#store.own.unmark(files).catch((error: unknown) => {
+			this.#host.log.warn({image: fields.uuid, problem: describe(error)}, 'that a file is ours no more is not written');
+		});
 	}
 
 	/** Of what `image` has, everything that `now` has not. That it may not work out is no failure of the change. */

@@ -77,6 +77,7 @@ export class DropFolder {
 		this.#timer?.cancel();
 		this.#watcher?.close();
 		await this.#looking;
+		this.#host.troubles.set('drop folder', undefined);
 	}
 
 	#look(): Promise<void> {
@@ -130,9 +131,11 @@ export class DropFolder {
 			}
 			const images = await scanFolder(this.#folder, {links: false, signal: this.#stopping.signal});
 			this.#isUnreadable = false;
+			this.#host.troubles.set('drop folder', undefined);
 			return images;
 		} catch (error) {
 			this.#stopping.signal.throwIfAborted();
+			this.#host.troubles.set('drop folder', `the drop folder ${this.#folder} cannot be read: ${describe(error)}`);
 			if (!this.#isUnreadable) {
 				this.#isUnreadable = true;
 				this.#host.log.error({folder: this.#folder, problem: describe(error)}, 'the drop folder cannot be read');

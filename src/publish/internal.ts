@@ -34,7 +34,7 @@ export type PublishStore = Pick<
 	| 'unpin'
 	| 'isPinned'
 	| 'release'
-	| 'sweepOrphans'
+	| 'own'
 	| 'writeRecord'
 	| 'removeRecord'
 	| 'readRecord'

@@ -85,7 +85,7 @@ export class Publisher implements PublishApi {
 			// One of those that look like nobody's may belong to a record that could not be read.
 			this.#host.log.warn('files that no image needs are left, as not every record could be read');
 		} else {
-			await this.#store.sweepOrphans();
+			await this.#store.own.sweep();
 		}
 		await this.uploads.sweep();
 		await this.#jobs.load();

@@ -182,9 +182,11 @@ test('a broken file of users changes nothing but the log', async t => {
 		t.is((await identify(basic('alice', 'a'))).user, 'alice');
 	}
 	t.is(host.linesLike({msg: 'the file of users cannot be used: users stay as they were'}).length, 1, 'said once');
+	t.regex(host.troubles.list().join(), /^the file of users cannot be used: /);
 	await setUsersAfterRemoving();
 	await clock.advance(1000);
 	t.is((await identify(basic('bob', 'b'))).user, 'bob');
+	t.deepEqual(host.troubles.list(), []);
 	t.not(await refusal(basic('alice', 'a')), undefined);
 
 	// Nothing is written over a file that is broken.

@@ -482,6 +482,20 @@ test('a floor that others break makes all go that may, and is told', async t => 
 	t.is(emitted(rig, 'disk.ok').length, 1);
 });
 
+test('a disk that others have filled is low from the first look, though nothing here could go', async t => {
+	const disk = {free: 500};
+	const rig = await startKeeping(t, {keep: {minFreeBytes: 1000, ...atTheLimit}, freeBytes: async () => disk.free});
+	await rig.store.keeper.look();
+	t.is(
+		rig.store.keeper.low?.replace(/;.*/, ''),
+		'the disk has 500 B left, 1.0 kB of which must stay free, 0 B are needed for what is on its way',
+	);
+	t.is(await rig.host.metric('imgmirror_disk_low'), 1);
+	disk.free = 1000;
+	await rig.store.keeper.look();
+	t.deepEqual([rig.store.keeper.low, await rig.host.metric('imgmirror_disk_low')], [undefined, 0]);
+});
+
 test('a disk that tells of freed room only later makes nothing more go', async t => {
 	let freed = 0;
 	let seen = 0;

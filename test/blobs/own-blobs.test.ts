@@ -1,12 +1,12 @@
-import {mkdir, readFile, readdir, stat, writeFile} from 'node:fs/promises';
+import {mkdir, readFile, readdir, rm, stat, writeFile} from 'node:fs/promises';
 import path from 'node:path';
 import test from 'ava';
 import {Layout, isUploadId, prepareLayout} from '../../src/blobs/layout.js';
 import {socketPath} from '../../src/blobs/lock.js';
 import {NoSpaceError} from '../../src/errors.js';
-import {parseManifest} from '../../src/image/manifest.js';
+import {parseManifest, type Uuid} from '../../src/image/manifest.js';
 import {FakeSupplier} from '../helpers/fake-supplier.js';
-import {makeImage} from '../helpers/make-image.js';
+import {makeImage, type TestImage} from '../helpers/make-image.js';
 import {sameBytes} from '../helpers/same-bytes.js';
 import {tempDir} from '../helpers/temp-dir.js';
 import {contentOf, stored} from './sending.js';
@@ -102,9 +102,43 @@ test('blobs of our own without an image go, all others stay', async t => {
 
 	const after = await startStore(t, {root});
 	after.store.pin(sha1Of(pinned), 'x');
-	t.deepEqual(await after.store.sweepOrphans(), [sha1Of(orphan)]);
+	t.deepEqual(await after.store.own.sweep(), [sha1Of(orphan)]);
 	t.deepEqual([...after.store.list()].map(({sha1}) => sha1).sort(), [pinned, upstream, both].map(sha1Of).sort());
-	t.deepEqual(await after.store.sweepOrphans(), []);
+	t.deepEqual(await after.store.own.sweep(), []);
+});
+
+test('what was published stays, also where nothing says any more what for', async t => {
+	const root = await tempDir(t);
+	const [published, taken, orphan] = [1, 2, 3].map(() => makeImage({size: 1000})) as [TestImage, TestImage, TestImage];
+	const before = await startStore(t, {root});
+	for (const image of [published, taken, orphan]) {
+		await stored(before.store, image.bytes);
+	}
+	const uuids = [published, taken].map(({text}) => parseManifest(text).uuid) as [Uuid, Uuid];
+	await before.store.own.mark(uuids[0], [sha1Of(published)]);
+	await before.store.own.mark(uuids[1], [sha1Of(taken), sha1Of(published)]);
+	await before.store.own.unmark([sha1Of(taken), sha1Of(orphan)]);
+	t.deepEqual([await before.store.own.names(uuids[0]), await before.store.own.names(uuids[1])], [true, false]);
+	await before.close();
+
+	const after = await startStore(t, {root});
+	t.deepEqual([...(await after.store.own.sweep())].sort(), [taken, orphan].map(sha1Of).sort());
+	t.deepEqual(
+		[...after.store.list()].map(({sha1}) => sha1),
+		[sha1Of(published)],
+	);
+	t.deepEqual(after.store.own.strays, {files: 1, bytes: 1000});
+	t.true(after.store.isPinned(sha1Of(published)));
+	const [line] = after.host.linesLike({level: 50});
+	t.regex(line?.msg ?? '', /^FILES THAT WERE PUBLISHED HERE HAVE NO IMAGE/);
+	t.deepEqual(line?.['strays'], [{sha1: sha1Of(published), image: uuids[0]}]);
+	await after.close();
+
+	// The operator lets it go.
+	await rm(after.layout.ownFile(sha1Of(published), uuids[0]));
+	const last = await startStore(t, {root});
+	t.deepEqual(await last.store.own.sweep(), [sha1Of(published)]);
+	t.deepEqual(last.store.own.strays, {files: 0, bytes: 0});
 });
 
 test('a pinned blob whose file somebody deleted is not there, and can be stored anew', async t => {

@@ -73,7 +73,9 @@ test('a file that cannot be read is kept aside and shouted about, never written 
 		const {pins, host} = await startPins(t, root);
 		t.is(host.linesLike({level: 50}).length, 1);
 		t.deepEqual([...pins.list()], []);
+		t.regex(host.troubles.list().join(), /^which images are pinned cannot be read: pin them anew/);
 		await pins.pin(one);
+		t.deepEqual(host.troubles.list(), []);
 		const aside = (await readdir(root)).find(name => name.includes('unreadable')) ?? '';
 		t.is(await readFile(path.join(root, aside), 'utf8'), content);
 		t.true((await startPins(t, root)).pins.has(one));

@@ -11,6 +11,7 @@ import {noLimits, type KeepLimits} from '../../src/blobs/keep-limits.js';
 import {Layout, prepareLayout} from '../../src/blobs/layout.js';
 import type {PartialBlob} from '../../src/blobs/partial.js';
 import {DiskStore, type BlobInfo} from '../../src/blobs/store.js';
+import {NoSpaceError} from '../../src/errors.js';
 import {parseManifest} from '../../src/image/manifest.js';
 import {countDisk, countOthers} from '../helpers/disk-count.js';
 import {makeImage, type TestImage} from '../helpers/make-image.js';
@@ -128,7 +129,7 @@ export async function startKeeping(
 			try {
 				partial = await begin(image);
 			} catch (error) {
-				if ((error as Error).name === 'NoSpaceError') {
+				if (error instanceof NoSpaceError) {
 					return undefined;
 				}
 				throw error;

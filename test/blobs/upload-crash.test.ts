@@ -67,7 +67,7 @@ async function checkAfter(t: ExecutionContext, root: string, fate: Fate): Promis
 	for (const sha1 of said(fate, 'gone')) {
 		t.false(recorded.has(sha1));
 	}
-	await rig.store.sweepOrphans();
+	await rig.store.own.sweep();
 	t.deepEqual([...rig.store.list()].map(({sha1}) => sha1).sort(), [...recorded].sort());
 
 	// What was being sent is there as far as that was said, and can be gone on with; nothing else is.

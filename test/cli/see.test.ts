@@ -116,6 +116,28 @@ test('status --check has a line for each trouble and fails; where all is well it
 	t.is((JSON.parse(io.out) as {problems: unknown[]}).problems.length, 4);
 });
 
+test('what the server warns of is trouble for status, once', async t => {
+	const {io, server, run} = await bench(t);
+	const warnings = [
+		'a source is down: lab',
+		'a source sends wrong files: joyent',
+		'there is no room for more files: the disk has 5 B left',
+		'the file of the published image x (y) is damaged, and there is no other',
+		'a webhook does not answer: ops',
+	];
+	server.json('GET /readyz', {status: 'ready', problems: [], warnings});
+	t.is(await run('status', '--check'), 1);
+	t.is(io.out, warnings.map(line => `${line}\n`).join(''));
+	io.out = '';
+	ill(server);
+	server.json('GET /readyz', {status: 'ready', problems: [], warnings});
+	t.is(await run('status', '--check'), 1);
+	t.deepEqual(
+		io.out.split('\n').map(line => line.slice(0, 12)),
+		['source lab i', 'the disk is ', 'web (ccb2c89', 'a source sen', 'a webhook do', ''],
+	);
+});
+
 test('a mirror that is not ready answers 503, and status shows it', async t => {
 	const {io, server, run} = await bench(t);
 	server.answers.set('GET /readyz', {status: 503, code: 'x', message: 'y'});

@@ -4,6 +4,7 @@
  * A test hands it to the part it tries and reads `lines`, or waits with `logged` for a line to be written.
  */
 import {createLogger, Events, Metrics, type Clock, type Host, type LogLevel} from '../../src/host.js';
+import {Troubles} from '../../src/host-troubles.js';
 import {ManualClock} from './manual-clock.js';
 
 /** One line of the log as pino writes it. */
@@ -60,6 +61,7 @@ export function testHost(options: TestHostOptions<Clock> = {}): TestHost<Clock> 
 		log,
 		metrics,
 		events,
+		troubles: new Troubles(),
 		random: options.random ?? (() => 0.5),
 		lines,
 		linesLike: pattern => lines.filter(line => fits(line, pattern)),

@@ -81,7 +81,7 @@ async function isThere(t: ExecutionContext, rig: PublisherRig, image: TestImage)
 	t.is(textOf(rig, image), image.text);
 	t.true((await fileOf(rig, idOf(image)))?.equals(image.bytes));
 	t.is(rig.publisher.get(idOf(image))?.local, undefined, 'it looks like an image of a source');
-	await rig.store.sweepOrphans();
+	await rig.store.own.sweep();
 	t.true(rig.store.isPinned(rig.publisher.get(idOf(image))?.files[0]?.sha1 ?? ('' as never)));
 }
 

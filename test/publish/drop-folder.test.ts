@@ -286,9 +286,11 @@ test('a folder that is not there is told of once, and found when it comes', asyn
 	await rig.look();
 	await rig.look();
 	t.is(rig.host.linesLike({msg: 'the drop folder cannot be read'}).length, 1);
+	t.regex(rig.host.troubles.list().join(), /^the drop folder \S+ cannot be read: .*ENOENT/);
 	await mkdir(folder);
 	await pair(folder, 'a', image);
 	await rig.look();
+	t.deepEqual(rig.host.troubles.list(), []);
 	sameBytes(t, await fileOf(rig, idOf(image)), image.bytes);
 });
 

@@ -2,7 +2,7 @@
  * kill -9 and full disks while images are published: afterwards either the old state is there or the new one.
  */
 import {createHash, randomUUID} from 'node:crypto';
-import {readdir, writeFile} from 'node:fs/promises';
+import {readdir, rename, rm, writeFile} from 'node:fs/promises';
 import http from 'node:http';
 import path from 'node:path';
 import {gzipSync} from 'node:zlib';
@@ -69,6 +69,45 @@ test('an image whose record cannot be read is not said to be absent, and somebod
 	await again.running.tidy();
 	t.regex((await again.get('/metrics')).text, /^imgmirror_damaged_images 1$/mu);
 	t.is((await again.get(`/images/${randomUUID()}`)).status, 404);
+});
+
+test('published files whose records are missing at a start stay, somebody is told, and the records may come back', async t => {
+	const mirror = await startMirror(t, {sources: [], config});
+	const images = [makeImage({size: 5000}), makeImage({size: 5000})];
+	for (const {uuid, bytes, sha1} of images) {
+		const verb = verbs(mirror.url);
+		t.is((await verb(`/images/${uuid}?action=import`, 'POST', imported(uuid))).status, 200);
+		t.is((await verb(`/images/${uuid}/file?compression=none&sha1=${sha1}`, 'PUT', bytes)).status, 200);
+		t.is((await verb(`/images/${uuid}?action=activate`, 'POST')).status, 200);
+	}
+	await mirror.stop();
+	const {published} = new Layout(mirror.data);
+	await rename(published, `${published}-away`);
+
+	const without = await mirror.restart();
+	t.deepEqual((await without.get('/images')).json(), []);
+	const ready = (await without.get('/readyz')).json() as {warnings: readonly string[]};
+	t.deepEqual(ready.warnings, [
+		'2 published files (10 kB) belong to no image: records of images are missing (see the log)',
+	]);
+	await without.stop();
+	await rm(published, {recursive: true});
+	await rename(`${published}-away`, published);
+
+	const again = await without.restart();
+	for (const image of images) {
+		sameBytes(t, (await again.file(image)).body, image.bytes);
+	}
+	t.deepEqual((await again.get('/readyz')).json(), {status: 'ready', problems: []});
+	// What is taken back goes, with its file.
+	for (const {uuid} of images) {
+		t.is((await verbs(again.url)(`/images/${uuid}`, 'DELETE')).status, 204);
+	}
+	await again.stop();
+	const last = await again.restart();
+	t.is((await last.until(({store}) => store)).files, 0);
+	t.deepEqual((await last.get('/readyz')).json(), {status: 'ready', problems: []});
+	t.deepEqual(await readdir(new Layout(last.data).own), []);
 });
 
 test('what an image of a source is built on is not deleted, as long as nobody else has it', async t => {
