@@ -64,7 +64,7 @@ const failureTypes: ReadonlySet<EventType> = new Set([
 	'webhook.failed',
 ]);
 const shownFailures = 100;
-const evictedAtOnce = 100;
+const evictedAtOnce = 1000;
 const notHere = 'it is not here';
 
 export class Operate implements OperateApi {
@@ -337,14 +337,17 @@ export class Operate implements OperateApi {
 			const known = catalog.known(uuid);
 			return known === undefined ? 0 : originsOf(known, origin => catalog.known(origin)).length;
 		};
-		return [...new Set(uuids)].sort((a, b) => depth(b) - depth(a));
+		return [...new Set(uuids)]
+			.map(uuid => ({uuid, depth: depth(uuid)}))
+			.sort((a, b) => b.depth - a.depth)
+			.map(({uuid}) => uuid);
 	}
 
 	/** To find out what may go takes a while with many files: once for all of these. */
 	async #evictSome(uuids: readonly Uuid[], force: boolean, by: Operator): Promise<readonly EvictOutcome[]> {
 		const found = uuids.map(uuid => ({uuid, files: this.#filesToEvict(uuid, force)}));
 		const sha1s = new Set(found.flatMap(({files}) => (typeof files === 'string' ? [] : files)));
-		const evicted = await this.#parts.store.keeper.evict([...sha1s], {force, by: by.name});
+		const evicted = sha1s.size === 0 ? [] : await this.#parts.store.keeper.evict([...sha1s], {force, by: by.name});
 		const left = new Map(evicted.map(outcome => [outcome.sha1, outcome]));
 		return found.map(({uuid, files}): EvictOutcome => {
 			if (typeof files === 'string') {

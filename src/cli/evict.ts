@@ -20,6 +20,9 @@ export interface EvictOptions {
 	readonly json: boolean;
 }
 
+/** The answer comes when the last of thousands has gone. */
+const silenceMs = 60 * 60_000;
+
 export async function evict(options: EvictOptions, io: CliIo): Promise<number> {
 	const {where, force, dryRun, json} = options;
 	options.uuids.forEach(plainUuid);
@@ -28,7 +31,9 @@ export async function evict(options: EvictOptions, io: CliIo): Promise<number> {
 		const uuids = images.map(({uuid}) => uuid);
 		return {
 			chosen: images,
-			answer: dryRun ? await foreseen(server, uuids, force) : await server.post('/mirror/evict', {uuids, force}),
+			answer: dryRun
+				? await foreseen(server, uuids, force)
+				: await server.post('/mirror/evict', {uuids, force}, {answerMs: silenceMs}),
 		};
 	});
 	const outcomes = list(readEvicted)(answer);

@@ -147,6 +147,7 @@ class Report {
 	readonly #progress: FilesProgress;
 	readonly #images = new Map<string, Record<string, unknown>>();
 	#plan: Plan | undefined;
+	#planOf: ReadonlyMap<string, Plan['images'][number]> = new Map();
 	/** As the server has said it. */
 	#said: {plan?: unknown; end?: unknown} = {};
 	#end: ReturnType<typeof readFetched> | undefined;
@@ -228,6 +229,7 @@ class Report {
 
 	#begin(plan: Plan, said: unknown): void {
 		this.#plan = plan;
+		this.#planOf = new Map(plan.images.map(image => [image.uuid, image]));
 		this.#said.plan = said;
 		this.#missing = plan.missing.length;
 		this.#progress.say(sumOf(plan).trimEnd());
@@ -238,7 +240,7 @@ class Report {
 	}
 
 	#planned(uuid: string): {uuid: string; name: string; version: string; bytes: number} {
-		const image = this.#plan?.images.find(one => one.uuid === uuid);
+		const image = this.#planOf.get(uuid);
 		return {uuid, name: image?.name ?? '', version: image?.version ?? '', bytes: image?.size ?? 0};
 	}
 

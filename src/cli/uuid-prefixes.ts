@@ -20,6 +20,8 @@ export interface Chosen {
 
 const leastDigits = 4;
 const shownCandidates = 10;
+/** For the names of more than these the whole list is quicker. */
+const askedOneByOne = 20;
 
 /** Each once, in the order given. Throws ConfigError for what is no uuid, and for digits that none or several have. */
 export async function chosenImages(server: OperatorClient, given: readonly string[]): Promise<readonly Chosen[]> {
@@ -32,8 +34,13 @@ export async function chosenImages(server: OperatorClient, given: readonly strin
 
 /** The same with what each is called, as far as the server knows it. */
 export async function namedImages(server: OperatorClient, given: readonly string[]): Promise<readonly Chosen[]> {
+	const chosen = await chosenImages(server, given);
+	if (chosen.filter(({row}) => row === undefined).length > askedOneByOne) {
+		const rows = new Map(list(readRow)(await server.get('/mirror/images')).map(row => [row.uuid, row]));
+		return chosen.map(({uuid, row}) => ({uuid, row: row ?? rows.get(uuid)}));
+	}
 	const named: Chosen[] = [];
-	for (const {uuid, row} of await chosenImages(server, given)) {
+	for (const {uuid, row} of chosen) {
 		named.push({uuid, row: row ?? (await rowOf(server, uuid))});
 	}
 	return named;

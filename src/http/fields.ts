@@ -11,6 +11,9 @@ import {isUuid, type JsonObject, type Uuid} from '../image/manifest.js';
 import {invalid} from '../image/params.js';
 import {scalarParam, type QueryParams} from '../image/query.js';
 
+/** Every image of a large catalog, named one by one. As many fit into a body (`maxTextBytes`). */
+const mostUuids = 50_000;
+
 export interface NumberBounds {
 	readonly least?: number;
 	readonly most?: number;
@@ -89,7 +92,24 @@ export function dateField(fields: JsonObject, name: string): string | undefined 
 }
 
 /** A text alone is a list of it. */
-export function textsField(fields: JsonObject, name: string, most = 1000): readonly string[] | undefined {
+export function textsField(fields: JsonObject, name: string): readonly string[] | undefined {
+	return listField(fields, name, {what: 'texts', most: 1000});
+}
+
+export function uuidsField(fields: JsonObject, name: string): readonly Uuid[] | undefined {
+	const texts = listField(fields, name, {what: 'uuids', most: mostUuids});
+	const uuids = texts?.filter(isUuid);
+	if (uuids?.length !== texts?.length) {
+		throw invalid(name, 'must be a list of uuids');
+	}
+	return uuids === undefined ? undefined : [...new Set(uuids)];
+}
+
+function listField(
+	fields: JsonObject,
+	name: string,
+	{what, most}: {readonly what: string; readonly most: number},
+): readonly string[] | undefined {
 	const value = given(fields, name);
 	if (value === undefined) {
 		return undefined;
@@ -97,18 +117,9 @@ export function textsField(fields: JsonObject, name: string, most = 1000): reado
 	const list: readonly unknown[] = Array.isArray(value) ? value : [value];
 	const texts = list.filter(each => typeof each === 'string' && each !== '' && each.length <= 1000);
 	if (list.length === 0 || texts.length !== list.length || list.length > most) {
-		throw invalid(name, `must be a list of 1 to ${most} texts`);
+		throw invalid(name, `must be a list of 1 to ${most} ${what}`);
 	}
 	return texts as readonly string[];
-}
-
-export function uuidsField(fields: JsonObject, name: string): readonly Uuid[] | undefined {
-	const texts = textsField(fields, name);
-	const uuids = texts?.filter(isUuid);
-	if (uuids?.length !== texts?.length) {
-		throw invalid(name, 'must be a list of uuids');
-	}
-	return uuids === undefined ? undefined : [...new Set(uuids)];
 }
 
 function given(fields: JsonObject, name: string): unknown {

@@ -8,13 +8,15 @@ import type {Selection} from './api.js';
 import {noPatterns, type Choosing, type PrefetchRule} from './rule.js';
 
 const mostEntries = 10_000;
+/** Every image of a large catalog, named one by one. */
+const mostUuids = 50_000;
 const longestText = 512;
 
 type Reader = (value: unknown) => string | undefined;
 
 /** Each says what is wrong with a value, if anything. */
 const readers: Readonly<Record<keyof Selection, Reader>> = {
-	uuids: list('uuids, in lower case', isUuid),
+	uuids: list('uuids, in lower case', isUuid, mostUuids),
 	sources: list('names of sources', isText),
 	name: list('patterns', isText),
 	os: list('patterns', isText),
@@ -81,11 +83,11 @@ function isField(name: string): name is keyof Selection {
 	return Object.hasOwn(readers, name);
 }
 
-function list(what: string, isEntry: (value: unknown) => value is string | Uuid): Reader {
+function list(what: string, isEntry: (value: unknown) => value is string | Uuid, most = mostEntries): Reader {
 	return value =>
-		Array.isArray(value) && value.length <= mostEntries && value.every(isEntry)
+		Array.isArray(value) && value.length <= most && value.every(isEntry)
 			? undefined
-			: `must be a list of ${what}, at most ${mostEntries}`;
+			: `must be a list of ${what}, at most ${most}`;
 }
 
 function isText(value: unknown): value is string {

@@ -36,6 +36,23 @@ test('evict says of each what went and what stays, and fails if one stays', asyn
 	t.deepEqual(server.asked.at(-1)?.body, {uuids: [uuidOf('abcd')], force: false});
 });
 
+test('the names of very many images are asked for all at once', async t => {
+	const {io, server, run} = await bench(t);
+	const digits = Array.from({length: 1500}, (_, at) => `abc${at.toString(16).padStart(5, '0')}`);
+	server.json('GET /mirror/images', [...digits.slice(1).map(each => row(each)), row('dd')]);
+	server.json(
+		'POST /mirror/evict',
+		digits.map(each => ({uuid: uuidOf(each), bytes: 20})),
+	);
+	t.is(await run('evict', ...digits.map(each => uuidOf(each))), 0);
+	t.deepEqual(
+		server.asked.map(({what}) => what),
+		['GET /mirror/images', 'POST /mirror/evict'],
+	);
+	t.deepEqual(server.asked[1]?.body, {uuids: digits.map(each => uuidOf(each)), force: false});
+	t.regex(io.out, /^abc00000\S+ +20 B {2}gone\nabc00001\S+ {2}base 1\.0\.0 {2}20 B {2}gone\n/);
+});
+
 test('evict --dry-run changes nothing and says what would go', async t => {
 	const {io, server, run} = await bench(t);
 	const file = {sha1: 'a'.repeat(40), size: 5e6, here: 'here' as const, stays: []};

@@ -107,6 +107,26 @@ test('what an operator does is for operators, and each act has its line in the l
 	);
 });
 
+test('all images of a large catalog can be named one by one', async t => {
+	const {url, operate, prefetch} = await startFront(t, {access: new FakeAccess(users)});
+	const act = (path: string, body: object): Promise<Answer> =>
+		ask(url, path, {method: 'POST', headers: login('op'), body: JSON.stringify(body)});
+	const uuids = Array.from({length: 50_000}, (_, at) => `${at.toString(16).padStart(8, '0')}${one.slice(8)}`);
+	for (const [path, body] of [
+		['/mirror/evict', {uuids}],
+		['/mirror/verify', {uuids}],
+		['/mirror/prefetch', {selection: {uuids}, dryRun: true}],
+		['/mirror/export', {selection: {uuids}}],
+	] as const) {
+		t.is((await act(path, body)).status, 200, path);
+	}
+	t.deepEqual(operate.calls.find(([verb]) => verb === 'evict')?.[1], uuids);
+	t.deepEqual(prefetch.calls, [['plan', {uuids}]]);
+	const refused = await act('/mirror/evict', {uuids: [...uuids, one]});
+	t.is(refused.status, 422);
+	t.regex(refused.text, /uuids must be a list of 1 to 50000 uuids/);
+});
+
 test('what means nothing is refused before anything is done', async t => {
 	const {url, operate, prefetch} = await startFront(t, {access: new FakeAccess(users)});
 	for (const [path, body, status, code] of [
@@ -121,7 +141,7 @@ test('what means nothing is refused before anything is done', async t => {
 		['/mirror/evict', {uuids: []}, 422, 'InvalidParameter'],
 		['/mirror/evict', {uuids: ['x']}, 422, 'InvalidParameter'],
 		['/mirror/evict', {uuids: [one], force: 'yes'}, 422, 'InvalidParameter'],
-		['/mirror/evict', {uuids: Array.from({length: 1001}, () => one)}, 422, 'InvalidParameter'],
+		['/mirror/evict', {uuids: Array.from({length: 50_001}, () => one)}, 422, 'InvalidParameter'],
 		['/mirror/evict', '{"uuids": [', 400, 'InvalidContent'],
 		['/mirror/verify', {bytesPerSecond: -1}, 422, 'InvalidParameter'],
 		['/mirror/verify', {bytesPerSecond: 1.5}, 422, 'InvalidParameter'],

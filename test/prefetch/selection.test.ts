@@ -20,6 +20,8 @@ test('a selection is taken as it came', t => {
 	t.deepEqual(parseSelection(selection), selection);
 	t.deepEqual(parseSelection({rule: 'bases'}), {rule: 'bases'});
 	t.deepEqual(parseSelection({rule: 'bases', name: [], newest: undefined}), {rule: 'bases'});
+	const all = Array.from({length: 25_000}, (_, at) => id(at));
+	t.deepEqual(parseSelection({uuids: all}), {uuids: all});
 	t.is(choosingOf(selection, []).publishedSinceMs, Date.UTC(2026, 0, 31));
 });
 
@@ -38,6 +40,7 @@ for (const [what, selection, fields] of [
 	['numbers that are none', {newest: 0, maxBytes: 1.5, version: 3}, ['newest', 'maxBytes', 'version']],
 	['a date that is none', {publishedSince: 'yesterday'}, ['publishedSince']],
 	['a rule and more', {rule: 'bases', newest: 1}, ['rule']],
+	['too many uuids', {uuids: Array.from({length: 50_001}, () => id(1))}, ['uuids']],
 	['too much', {name: Array.from({length: 10_001}, () => 'x')}, ['name']],
 ] as const) {
 	test(`a selection of ${what} is refused with the fields that are wrong`, t => {
