@@ -47,6 +47,11 @@ export class IntegrityError extends MirrorError {
 	override readonly code = 'INTEGRITY';
 }
 
+/** A file that was here is gone from the disk or cannot be read there, and nobody else has it. */
+export class FileLostError extends MirrorError {
+	override readonly code = 'FILE_LOST';
+}
+
 /** The disk cannot take what it should. */
 export class NoSpaceError extends MirrorError {
 	override readonly code = 'NO_SPACE';

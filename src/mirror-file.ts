@@ -11,7 +11,7 @@ import type {Wanted} from './blobs/partial.js';
 import {BlobReader, type Reader} from './blobs/reader.js';
 import type {BlobInfo, DiskStore} from './blobs/store.js';
 import type {Supplier} from './blobs/supply.js';
-import {IntegrityError, MirrorError, NotFoundError} from './errors.js';
+import {FileLostError, IntegrityError, NotFoundError, SourceUnavailableError} from './errors.js';
 import type {ImageFile, Sha1} from './image/manifest.js';
 import type {CacheOutcome, FileReader, FoundImage, OpenFile} from './mirror.js';
 import type {Ask} from './sources/source.js';
@@ -77,24 +77,34 @@ export class MirrorFile implements OpenFile {
 	}
 
 	async body(start: number, end: number, ask: Ask): Promise<FileReader> {
-		const held = await this.#readHeld(start, end);
-		if (held !== undefined) {
-			return held;
-		}
 		const {isOurs, isStillOurs, found} = this.#options;
-		if (isOurs && !isStillOurs()) {
-			throw new NotFoundError(`image ${found.manifest.uuid} does not have that file any more`);
-		}
 		try {
-			return await this.#arriving(start, end, ask);
-		} catch (error) {
-			if (isOurs && error instanceof NotFoundError) {
-				throw new MirrorError(`the file of image ${found.manifest.uuid}, published here, is gone`, {
-					cause: error,
-				});
+			const held = await this.#readHeld(start, end);
+			if (held !== undefined) {
+				return held;
 			}
-			throw error;
+			if (!isOurs || isStillOurs()) {
+				return await this.#arriving(start, end, ask);
+			}
+		} catch (error) {
+			throw isOurs ? this.#lost(error) : error;
 		}
+		throw new NotFoundError(`image ${found.manifest.uuid} does not have that file any more`);
+	}
+
+	/** Of what was published here, nobody else need have anything. */
+	#lost(error: unknown): unknown {
+		const isLost = [FileLostError, IntegrityError, NotFoundError, SourceUnavailableError].some(
+			type => error instanceof type,
+		);
+		const {uuid, name, version} = this.#options.found.manifest;
+		return isLost
+			? new FileLostError(
+					`the file of image ${uuid} (${name} ${version}), which was published here, is gone from the disk or ` +
+						'damaged, and cannot be had from any source',
+					{cause: error},
+				)
+			: error;
 	}
 
 	close(): void {

@@ -68,6 +68,7 @@ const words: ReadonlyMap<string, string> = new Map([
 	['INVALID_PARAMETER', 'InvalidParameter'],
 	['VALIDATION', 'ValidationFailed'],
 	['FORBIDDEN', 'NotAuthorizedError'],
+	['FILE_LOST', 'StorageIsDown'],
 	['NO_SPACE', 'ServiceUnavailableError'],
 	['STOPPING', 'ServiceUnavailableError'],
 	['UNAUTHORIZED', 'UnauthorizedError'],

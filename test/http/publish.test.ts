@@ -2,8 +2,12 @@
  * The write half of IMGAPI over HTTP with the real publish room behind it: the answers of contract 6 and 18, by table.
  */
 import {createHash, randomUUID} from 'node:crypto';
+import {mkdir, rm, truncate, writeFile} from 'node:fs/promises';
+import path from 'node:path';
 import test from 'ava';
-import {startMirror, type TestMirror} from '../helpers/start-mirror.js';
+import {makeImage} from '../helpers/make-image.js';
+import {startMirror, type MirrorOptions, type TestMirror} from '../helpers/start-mirror.js';
+import {startUpstream} from '../helpers/start-upstream.js';
 import type {Scope} from '../helpers/temp-dir.js';
 import {ask, type Answer} from './front.js';
 
@@ -32,8 +36,8 @@ interface Server {
 	}) => Promise<string>;
 }
 
-async function start(t: Scope, more: object = {}): Promise<Server> {
-	const mirror = await startMirror(t, {sources: [], config: {...config, ...more}});
+async function start(t: Scope, more: object = {}, sources: MirrorOptions['sources'] = []): Promise<Server> {
+	const mirror = await startMirror(t, {sources, config: {...config, ...more}});
 	const {url} = mirror;
 	const type = {'content-type': 'application/json'};
 	const post: Server['post'] = (path, body, headers = {}) =>
@@ -69,6 +73,36 @@ function faultOf({status, json}: Answer): string {
 	const {code, errors = []} = json as {code: string; errors?: {field: string; code: string}[]};
 	return [status, code, ...errors.map(error => `${error.field}:${error.code}`)].join(' ');
 }
+
+test('a file of ours that is lost is said to be, whether or not there is a source', async t => {
+	const upstream = await startUpstream(t, {images: [makeImage()]});
+	for (const sources of [[], [{name: 'up', url: upstream.url, type: 'imgapi'}]]) {
+		for (const [what, harm] of [
+			['gone', (file: string) => rm(file)],
+			['cut', (file: string) => truncate(file, 7)],
+			['overwritten', (file: string) => writeFile(file, Buffer.alloc(bytes.length, 7))],
+			['a directory', (file: string) => rm(file).then(() => mkdir(file))],
+		] as const) {
+			const {mirror, make, get} = await start(t, {}, sources);
+			const uuid = await make({active: true});
+			await harm(path.join(mirror.data, 'blobs', sha1.slice(0, 2), sha1));
+			for (const answer of [await get(`/images/${uuid}/file`), await get(`/images/${uuid}/file`)]) {
+				t.is(faultOf(answer), '503 StorageIsDown', what);
+				const {message} = answer.json as {message: string};
+				t.is(
+					message,
+					`the file of image ${uuid} (foo 1.0.0), which was published here, is gone from the disk or damaged, ` +
+						'and cannot be had from any source',
+				);
+			}
+			const lines = mirror.host.linesLike({code: 'StorageIsDown', image: uuid});
+			t.is(lines.length, 2, what);
+			t.regex(String(lines[0]?.['problem']), /is gone from the disk or damaged/);
+			t.like((await get(`/images/${uuid}`)).json, {state: 'active'});
+			await mirror.stop();
+		}
+	}
+});
 
 test('the transcript of the contract is what is said here', async t => {
 	const {post, send, get} = await start(t);
