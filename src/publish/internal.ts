@@ -174,13 +174,10 @@ export interface LocalWrites {
 	addFile(uuid: Uuid, offer: FileOffer, change: Change): Promise<Manifest>;
 	/** Gives the image a file that is held, if it is still there and unactivated. Does not release it. */
 	setFile(uuid: Uuid, held: HeldFile, change: Change, born?: string): Promise<Manifest>;
-	/** AdminImportImage: the image is unactivated and has no file. `checkOrigin` false: of 6.13's `source=`. */
-	importManifest(
-		uuid: Uuid,
-		manifest: unknown,
-		change: Change & {readonly userAgent?: string},
-		options: {readonly checkOrigin: boolean},
-	): Promise<Manifest>;
+	/** AdminImportImage: the image is unactivated and has no file. */
+	importManifest(uuid: Uuid, manifest: unknown, change: Change & {readonly userAgent?: string}): Promise<Manifest>;
+	/** The same of what another server has, which is read as `readAdopted` does. Its origin need not be here (contract 6.13). */
+	importForeign(manifest: Manifest, change: Change): Promise<Manifest>;
 	/**
 	 * The fields of an image to be made in one go, without its file, and the origin that it needs. `adopt`: as
 	 * `readAdopted`. Otherwise as CreateImage (no uuid given) or AdminImportImage would read it, with defaults.

@@ -7,8 +7,16 @@
 import {randomUUID} from 'node:crypto';
 import {NotFoundError, RefusedError, describe} from '../errors.js';
 import type {EventAbout, Host} from '../host.js';
-import type {Compression, Manifest, Sha1, Uuid} from '../image/manifest.js';
-import {beginCreate, beginImport, finishCreate, finishImport, stateOf, type ImageFields} from '../image/rules.js';
+import {fieldsOf, type Compression, type Manifest, type Sha1, type Uuid} from '../image/manifest.js';
+import {
+	beginCreate,
+	beginImport,
+	finishCreate,
+	finishImport,
+	nobody,
+	stateOf,
+	type ImageFields,
+} from '../image/rules.js';
 import type {Ask} from '../sources/source.js';
 import type {Change, FileOffer, WholeImage} from './api.js';
 import type {PublishArea} from './area.js';
@@ -168,7 +176,6 @@ export class Lifecycle implements LocalWrites {
 		uuid: Uuid,
 		manifest: unknown,
 		change: Change & {readonly userAgent?: string},
-		options: {readonly checkOrigin: boolean},
 	): Promise<Manifest> {
 		const channels = this.channelsFor(change.channel);
 		checkOperator(change);
@@ -178,10 +185,20 @@ export class Lifecycle implements LocalWrites {
 		if (placeholder === undefined) {
 			await this.checkFree(uuid, change.ask);
 		}
-		const origin = options.checkOrigin ? await this.#lookups.origin(begun.origin, change.ask) : undefined;
-		const fields = finishImport(begun, {...importing, origin: origin?.manifest});
-		const originIsLocal = origin?.isLocal ?? false;
-		return this.#write({fields, channels, by: change.actor.name, originIsLocal}, change);
+		const origin = await this.#lookups.origin(begun.origin, change.ask);
+		const fields = finishImport(begun, {...importing, origin: origin.manifest});
+		return this.#write({fields, channels, by: change.actor.name, originIsLocal: origin.isLocal}, change);
+	}
+
+	async importForeign(manifest: Manifest, change: Change): Promise<Manifest> {
+		const channels = this.channelsFor(change.channel);
+		const {uuid} = manifest;
+		const {fields} = this.readWhole({manifest: fieldsOf(manifest), adopt: true, activate: false}, change);
+		if (this.#placeholder(uuid, change) === undefined) {
+			await this.checkFree(uuid, change.ask);
+		}
+		const image = {...fields, owner: nobody, activated: false};
+		return this.#write({fields: image, channels, by: change.actor.name, originIsLocal: false}, change);
 	}
 
 	saveWhole(image: NewImage): Promise<Manifest> {

@@ -139,7 +139,7 @@ export class Publisher implements PublishApi {
 	}
 
 	importImage(uuid: Uuid, fields: unknown, change: Change & {readonly userAgent?: string}): Promise<Manifest> {
-		return this.#lifecycle.importManifest(uuid, fields, change, {checkOrigin: true});
+		return this.#lifecycle.importManifest(uuid, fields, change);
 	}
 
 	importFrom(uuid: Uuid, source: string, change: Change): Promise<Manifest> {

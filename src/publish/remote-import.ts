@@ -6,7 +6,7 @@
  */
 import {InvalidParameterError, RefusedError, SourceUnavailableError, describe} from '../errors.js';
 import type {Host} from '../host.js';
-import {fieldsOf, type JsonObject, type Manifest, type Uuid} from '../image/manifest.js';
+import type {JsonObject, Manifest, Uuid} from '../image/manifest.js';
 import type {Ask, FileBody, RemoteServers, Source} from '../sources/source.js';
 import type {Change, FileOffer} from './api.js';
 import type {HeldFile, LocalWrites} from './internal.js';
@@ -30,9 +30,7 @@ export class RemoteImport {
 		this.#writes.channelsFor(change.channel);
 		return this.#with(source, async server => {
 			const manifest = await findRemote(server, uuid, change.ask);
-			// Icons are not part of this import, and a manifest that names one would be refused.
-			const fields = without(fieldsOf(manifest), 'icon');
-			return this.#writes.importManifest(uuid, fields, change, {checkOrigin: false});
+			return this.#writes.importForeign(manifest, change);
 		});
 	}
 

@@ -3,7 +3,7 @@ import {InvalidParameterError, RefusedError, SourceUnavailableError} from '../..
 import {deadUrl, startUpstream} from '../helpers/start-upstream.js';
 import {makeImage} from '../helpers/make-image.js';
 import {sameBytes} from '../helpers/same-bytes.js';
-import {fileOf, idOf, startImporter} from './other-server.js';
+import {ended, fileOf, idOf, startImporter} from './other-server.js';
 import {basicImport, change, offer, published, served, sha1Of, unread, uuid} from './start-publisher.js';
 
 const fromUrl = {compression: 'gzip', sha1: undefined, datasetGuid: undefined, storage: undefined};
@@ -32,6 +32,27 @@ test('a manifest is imported from another server, then its file, then the image 
 	t.is(active.publishedAt, image.manifest['published_at'] as string);
 	sameBytes(t, await fileOf(rig, id), image.bytes);
 	t.deepEqual((await rig.litter()).uploads, []);
+});
+
+test('what another server says and we do not take from clients is read by both imports alike', async t => {
+	const image = makeImage({
+		publishedAt: '2014-08-01T12:30:45.123456789Z',
+		extra: {provider: 'joyent', builder: {name: 'x'}, requirements: {min_ram: 256, odd: 1}},
+	});
+	const upstream = await startUpstream(t, {images: [image]});
+	const [atOnce, byJob] = [await startImporter(t), await startImporter(t)];
+	const imported = await atOnce.publisher.importFrom(idOf(image), upstream.url, change());
+	t.like(imported, {state: 'unactivated', publishedAt: '2014-08-01T12:30:45.123Z', files: []});
+	await atOnce.publisher.addFileFrom(idOf(image), upstream.url, change());
+	const active = served(await atOnce.publisher.activate(idOf(image), change()));
+	t.is(
+		(await ended(byJob, await byJob.publisher.importRemote(idOf(image), upstream.url, change()))).execution,
+		'succeeded',
+	);
+	const whole = byJob.publisher.get(idOf(image));
+	t.deepEqual({...active, owner: image.manifest['owner']}, whole && served(whole));
+	t.deepEqual(active['builder'], {name: 'x'});
+	t.false('provider' in active);
 });
 
 test('an import that the other server cannot serve is a failure of that source and changes nothing', async t => {
