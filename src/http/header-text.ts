@@ -4,10 +4,13 @@
 import {randomUUID} from 'node:crypto';
 import type {IncomingHttpHeaders} from 'node:http';
 
+/** A line of printable text, with blanks inside it at most. */
+const saneId = /^[\x21-\x7e](?:[\x20-\x7e]{0,1022}[\x21-\x7e])?$/u;
+
 /** Echoed if it is sane: a header or a log line is no place for anything else. */
 export function requestId(headers: IncomingHttpHeaders): string {
 	const given = headers['x-request-id'] ?? headers['request-id'];
-	return typeof given === 'string' && /^[\x21-\x7e]{1,128}$/u.test(given) ? given : randomUUID();
+	return typeof given === 'string' && saneId.test(given) ? given : randomUUID();
 }
 
 /** Text that may stand in a header, whatever it came from. */
