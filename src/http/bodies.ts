@@ -81,7 +81,7 @@ interface BodyType {
 function parseType(header: string | undefined): BodyType {
 	const [name = '', ...parameters] = (header ?? '').split(';').map(part => part.trim());
 	const type = name.toLowerCase();
-	const isJson = /^(?:application|text)\/(?:[a-z0-9!#$&^_.-]+\+)?json$/u.test(type);
+	const isJson = /^application\/(?:[a-z0-9!#$&^_.-]+\+)?json$/u.test(type);
 	const isForm = type === 'application/x-www-form-urlencoded';
 	const charset = parameters.map(parameter => /^charset\s*=\s*"?([^"]+)"?$/iu.exec(parameter)?.[1]).find(Boolean);
 	return {isJson: isJson || type === '', isForm, isSure: isJson, charset: charset ?? 'utf-8'};

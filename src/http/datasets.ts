@@ -37,8 +37,11 @@ export function datasetRoutes(options: {
 
 	/** DSAPI has no channels: where we have some, those who do not ask for another see the default one. */
 	function channelOf(exchange: Exchange): string | undefined {
-		const given = scalarParam(exchange.query, 'channel') || undefined;
 		const {channels} = mirror.publish;
+		if (channels.length === 0) {
+			return undefined;
+		}
+		const given = scalarParam(exchange.query, 'channel') || undefined;
 		const hasDefault = channels.some(channel => channel.default === true);
 		return given === undefined && !hasDefault ? undefined : mirror.publish.readChannel(given);
 	}

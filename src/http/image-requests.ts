@@ -73,14 +73,20 @@ export class ImageRequests {
 	/** Throws ValidationError for a channel that there is not, and for all of them at once. */
 	checkWriteChannel(exchange: Exchange): void {
 		this.readChannel(exchange);
-		if (this.#mirror.publish.channels.length > 0 && scalarParam(exchange.query, 'channel') === '*') {
+		if (this.#mirror.publish.channels.length > 0 && this.#channelIn(exchange) === '*') {
 			throw new ValidationError('a write is in one channel', [{field: 'channel', code: 'Invalid'}]);
 		}
 	}
 
 	/** `undefined`: images of all channels. Throws ValidationError for one that there is not. */
 	readChannel(exchange: Exchange): string | undefined {
-		return this.#mirror.publish.readChannel(scalarParam(exchange.query, 'channel') || undefined);
+		return this.#mirror.publish.readChannel(this.#channelIn(exchange));
+	}
+
+	/** The publish room ignores it where there are no channels: it may be anything then, and come several times. */
+	#channelIn({query}: Exchange): string | undefined {
+		const isIgnored = this.#mirror.publish.channels.length === 0;
+		return (isIgnored ? query.get('channel')?.[0] : scalarParam(query, 'channel')) || undefined;
 	}
 
 	/** What of an image's own fields goes out. Throws UnauthorizedError where operators' fields are not for the caller. */
@@ -111,7 +117,7 @@ export class ImageRequests {
 		return {
 			actor: actorOf(exchange),
 			account: scalarParam(query, 'account') || undefined,
-			channel: scalarParam(query, 'channel') || undefined,
+			channel: this.#channelIn(exchange),
 			...(ifMatch === undefined ? {} : {precondition: manifest => checkMatch(ifMatch, manifest, shown)}),
 			ask,
 			shown,

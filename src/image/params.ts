@@ -66,13 +66,22 @@ function pairEnd(raw: string, start: number): number {
 function addPair(params: Map<string, string[]>, pair: string): void {
 	const equals = pair.indexOf('=');
 	const rawName = equals === -1 ? pair : pair.slice(0, equals);
-	const name = decode(rawName, rawName);
+	const name = nameOf(rawName);
 	const value = decode(equals === -1 ? '' : pair.slice(equals + 1), name);
 	const values = params.get(name);
 	if (values === undefined) {
 		params.set(name, [value]);
 	} else {
 		values.push(value);
+	}
+}
+
+/** What cannot be decoded is the name of nothing, which whoever reads the parameters ignores or refuses like any other. */
+function nameOf(rawName: string): string {
+	try {
+		return decode(rawName, rawName);
+	} catch {
+		return rawName;
 	}
 }
 

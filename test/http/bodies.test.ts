@@ -50,6 +50,8 @@ for (const [what, type, body, value] of [
 	['nothing in a form', form, '', undefined],
 	['text without a type', '', 'name=x', undefined],
 	['JSON called text', 'text/plain', manifest, undefined],
+	['JSON called text of that kind', 'text/json', manifest, undefined],
+	['JSON called a dialect of text', 'text/x+json; charset=utf-8', manifest, undefined],
 	['JSON called nothing known', 'application/octet-stream', manifest, undefined],
 	['a form', form, 'name=a+b%26&public=true&x', {name: 'a b&', public: 'true', x: ''}],
 	['a form with a key that comes again', form, 'a=1&a=2&b=3\n', {a: ['1', '2'], b: '3'}],

@@ -267,6 +267,19 @@ for (const path of ['/images/%zz', '/%', '/images/%ff', '/%c0%ae']) {
 	});
 }
 
+for (const path of [
+	...['/images?channel=a&channel=b', '/images?%zz=1', '/images?%zz', '/images?nosuch=1&nosuch=2'],
+	...['/images/UUID?channel=a&channel=b', '/images/UUID/file?channel=*&channel=x&%=1', '/datasets?channel=a&channel=b'],
+]) {
+	test(`GET ${path} is as without what means nothing here`, async t => {
+		const {url} = await knowing();
+		const asked = path.replace('UUID', known.uuid);
+		const answer = await ask(url, asked);
+		t.is(answer.status, 200);
+		t.is(answer.text, (await ask(url, asked.replace(/\?.*/u, ''))).text);
+	});
+}
+
 for (const [path, field] of [
 	['/images?state=running', 'state'],
 	['/images?public=zz', 'public'],

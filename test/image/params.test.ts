@@ -39,6 +39,14 @@ const queries: readonly (readonly [string, readonly (readonly [string, readonly 
 			['constructor', ['2']],
 		],
 	],
+	[
+		'%zz=1&a=2&%=',
+		[
+			['%zz', ['1']],
+			['a', ['2']],
+			['%', ['']],
+		],
+	],
 	['a=?b', [['a', ['?b']]]],
 	['name=é', [['name', ['é']]]],
 ];
@@ -49,11 +57,11 @@ for (const [raw, expected] of queries) {
 	});
 }
 
-for (const raw of ['a=%', 'a=%f', 'a=%zz', '%=1', 'a=%ff', 'a=%C3', 'a=%ed%a0%80', 'ok=1&a=%c0%80']) {
+for (const raw of ['a=%', 'a=%f', 'a=%zz', 'a=%ff', 'a=%C3', 'a=%ed%a0%80', 'ok=1&a=%c0%80']) {
 	test(`the query string '${raw}' is malformed`, t => {
 		const error = t.throws(() => parseQueryString(raw, 100), {instanceOf: InvalidParameterError});
 		t.is(error.errors[0]?.code, 'Invalid');
-		t.is(error.errors[0]?.field, raw.startsWith('%') ? '%' : 'a');
+		t.is(error.errors[0]?.field, 'a');
 	});
 }
 
