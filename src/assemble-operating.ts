@@ -108,6 +108,7 @@ export class Operating {
 			mirror: {version, host: hostname()},
 			post: request => this.#poster.post(request),
 			...this.#record(layout.hooks),
+			setAside: () => parts.store.setRecordAside(layout.hooks),
 		});
 		this.#vitals = new Vitals({
 			...{host, file: layout.alive},

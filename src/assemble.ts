@@ -156,6 +156,7 @@ async function build(
 		sources: planned,
 		local: publishing.publisher,
 		holds: {
+			path: layout.holds,
 			read: () => store.readRecord(layout.holds),
 			write: text => store.writeRecord(layout.holds, text),
 			setAside: () => store.setRecordAside(layout.holds),

@@ -87,7 +87,7 @@ async function scanBeside(
 	}
 	const info = blobs.get(sha1);
 	if (name.endsWith('.new') || (name.endsWith('.info') && info === undefined)) {
-		await rm(file, {force: true});
+		await clear(file);
 		return;
 	}
 	const [uuid, index] = rest;
@@ -101,6 +101,11 @@ async function scanBeside(
 		}
 	} else if (!isThere(sha1)) {
 		// A crash came between the blob and this. One that only lost its info is verified again, and needs it then.
-		await rm(file, {force: true});
+		await clear(file);
 	}
+}
+
+/** A directory there is damage, and must not keep all the others from being served. */
+async function clear(file: string): Promise<void> {
+	await rm(file, {force: true, recursive: true});
 }

@@ -343,9 +343,9 @@ export class DiskStore implements BlobStore {
 		return readRecord(file);
 	}
 
-	/** Keeps one that is damaged under another name. */
-	async setRecordAside(file: string): Promise<void> {
-		await setRecordAside(file, this.#host.clock.now());
+	/** Keeps one that is damaged under another name, which it resolves with. */
+	async setRecordAside(file: string): Promise<string> {
+		return setRecordAside(file, this.#host.clock.now());
 	}
 
 	/** The names of the files in a folder, sorted, without what a crash left half-written. */

@@ -13,11 +13,13 @@ import {OneByOne} from './waiting.js';
 
 /** One small file. `write` replaces it whole, or leaves it as it was. */
 export interface HoldsFile {
+	/** For whoever has to mend it. */
+	readonly path: string;
 	/** `undefined`: there is none. */
 	read(): Promise<string | undefined>;
 	write(text: string): Promise<void>;
 	/** Keeps a file that is damaged under another name, to be looked at. */
-	setAside?(): Promise<void>;
+	setAside?(): Promise<unknown>;
 }
 
 export interface OperatorHold {
@@ -72,7 +74,9 @@ export class Holds {
 	 * a file is damaged, would be worse than not to start.
 	 */
 	async load(): Promise<void> {
-		const text = await this.#file?.read();
+		const text = await this.#file?.read().catch((error: unknown) => {
+			throw this.#unreadable(describe(error), error);
+		});
 		if (text === undefined) {
 			return;
 		}
@@ -208,9 +212,7 @@ export class Holds {
 		const middle = text.indexOf('"released"', from);
 		const uuids = from === -1 || middle === -1 ? undefined : keysOf(text.slice(from, middle));
 		if (uuids === undefined) {
-			throw new MirrorError(
-				`what operators hold cannot be read (${problem}): repair the file of holds, or delete it to offer everything`,
-			);
+			throw this.#unreadable(problem);
 		}
 		const seen = text.indexOf('"firstSeen"', middle);
 		const atMs = this.#host.clock.now();
@@ -226,6 +228,14 @@ export class Holds {
 				'when images were first seen is forgotten: they count as seen when they were published',
 		);
 		this.seenChanged();
+	}
+
+	#unreadable(problem: string, cause?: unknown): MirrorError {
+		const path = this.#file?.path ?? '';
+		return new MirrorError(
+			`what operators hold cannot be read (${problem}): repair ${path}, or delete it to offer everything`,
+			{cause},
+		);
 	}
 }
 

@@ -14,7 +14,7 @@ interface SystemError extends Error {
 	readonly path?: string;
 }
 
-const diskTrouble = new Set(['EACCES', 'EPERM', 'EROFS', 'ENOSPC', 'EDQUOT', 'ENOTDIR', 'EEXIST', 'EISDIR', 'EIO']);
+const diskTrouble = new Set(['EACCES', 'EPERM', 'EROFS', 'ENOSPC', 'EDQUOT', 'ENOTDIR', 'EEXIST', 'EIO']);
 
 /** `sockets` are the paths that we were to listen on: other sockets are nothing that `--listen` could help with. */
 export function explainStartupFailure(error: unknown, sockets: readonly string[] = []): string {

@@ -55,18 +55,26 @@ export function waitingText(waiting: ReadonlyMap<string, readonly Message[]>): s
 	return `${JSON.stringify({version: 1, hooks: Object.fromEntries(waiting)})}\n`;
 }
 
-/** What of such a file can be used. */
-export function readWaiting(text: string): ReadonlyMap<string, readonly Message[]> {
+/** What of such a file can be used, and whether that is all of it. */
+export function readWaiting(text: string): {
+	readonly waiting: ReadonlyMap<string, readonly Message[]>;
+	readonly isWhole: boolean;
+} {
 	let found: unknown;
 	try {
 		found = JSON.parse(text);
 	} catch {
-		return new Map();
+		return {waiting: new Map(), isWhole: false};
 	}
 	const {version, hooks} = members(found);
-	return new Map(
-		Object.entries(version === 1 ? members(hooks) : {}).map(([name, list]) => [name, items(list).filter(isMessage)]),
-	);
+	if (version !== 1 || typeof hooks !== 'object' || hooks === null || Array.isArray(hooks)) {
+		return {waiting: new Map(), isWhole: false};
+	}
+	const lists = Object.entries(hooks);
+	return {
+		waiting: new Map(lists.map(([name, list]) => [name, items(list).filter(isMessage)])),
+		isWhole: lists.every(([, list]) => Array.isArray(list) && list.every(isMessage)),
+	};
 }
 
 function isMessage(value: unknown): value is Message {

@@ -22,6 +22,8 @@ export interface WebhooksParts {
 	readonly read: () => Promise<string | undefined>;
 	/** Must be whole or as it was, whatever happens. */
 	readonly write: (text: string) => Promise<void>;
+	/** Keeps what was written last under another name, which it resolves with. */
+	readonly setAside: () => Promise<string>;
 }
 
 /** What happens within these is written at once. */
@@ -36,6 +38,7 @@ export class Webhooks {
 	readonly #post: Post;
 	readonly #read: WebhooksParts['read'];
 	readonly #write: WebhooksParts['write'];
+	readonly #setAside: WebhooksParts['setAside'];
 	readonly #calm: Calm;
 	readonly #hooks = new Map<string, Hook>();
 	#stopListening = (): void => undefined;
@@ -46,12 +49,13 @@ export class Webhooks {
 	#unwritable = false;
 	#running = false;
 
-	constructor({host, settings, mirror, post, read, write}: WebhooksParts) {
+	constructor({host, settings, mirror, post, read, write, setAside}: WebhooksParts) {
 		this.#host = host;
 		this.#mirror = mirror;
 		this.#post = post;
 		this.#read = read;
 		this.#write = write;
+		this.#setAside = setAside;
 		this.#calm = new Calm({clock: host.clock, tell: event => this.#tell(event)});
 		for (const one of settings) {
 			this.#add(one);
@@ -60,11 +64,7 @@ export class Webhooks {
 
 	/** Takes up what an earlier run had still to tell. */
 	async load(): Promise<void> {
-		const text = await this.#read().catch((error: unknown) => {
-			this.#host.log.warn({problem: describe(error)}, 'what webhooks had still to be told cannot be read');
-			return undefined;
-		});
-		for (const [name, messages] of readWaiting(text ?? '')) {
+		for (const [name, messages] of await this.#readLast()) {
 			const hook = this.#hooks.get(name);
 			if (hook !== undefined) {
 				hook.restore(messages);
@@ -122,6 +122,34 @@ export class Webhooks {
 
 	report(): readonly HookReport[] {
 		return [...this.#hooks.values()].map(hook => hook.report());
+	}
+
+	async #readLast(): Promise<ReadonlyMap<string, readonly Message[]>> {
+		try {
+			const text = await this.#read();
+			if (text === undefined) {
+				return new Map();
+			}
+			const {waiting, isWhole} = readWaiting(text);
+			if (!isWhole) {
+				await this.#keepDamaged('it is damaged');
+				this.#isDirty = [...waiting.values()].some(({length}) => length > 0);
+			}
+			return waiting;
+		} catch (error) {
+			await this.#keepDamaged(describe(error));
+			return new Map();
+		}
+	}
+
+	/** What is written next would take its place. Throws nothing. */
+	async #keepDamaged(problem: string): Promise<void> {
+		const msg = 'what webhooks had still to be told cannot be read: they are not told of all of it';
+		try {
+			this.#host.log.warn({problem, keptAs: await this.#setAside()}, msg);
+		} catch (error) {
+			this.#host.log.warn({problem: `${problem}; it cannot be kept aside: ${describe(error)}`}, msg);
+		}
 	}
 
 	#add(settings: HookSettings): void {

@@ -143,6 +143,27 @@ test('left-overs of a crash are cleared away, foreign files are left alone', asy
 	t.is(rig.store.count, 0);
 });
 
+test('a directory where an info should be goes, and the file is verified again', async t => {
+	const root = await tempDir(t);
+	const image = makeImage({size: 1000});
+	const sha1 = sha1Of(image);
+	const before = await startStore(t, {root});
+	await before.fetch(image, [new FakeSupplier('a', image.bytes)]);
+	await before.idle();
+	await before.close();
+	await rm(before.layout.info(sha1));
+	await mkdir(path.join(before.layout.info(sha1), 'inside'), {recursive: true});
+	await mkdir(`${before.layout.blob(sha1)}.info.new`);
+	const rig = await startStore(t, {root});
+	t.is(rig.store.stat(sha1), undefined);
+	t.is(rig.host.linesLike(/no readable info; it will be verified again/).length, 1);
+	const b = new FakeSupplier('b', image.bytes);
+	sameBytes(t, await rig.fetch(image, [b]), image.bytes);
+	await rig.idle();
+	t.deepEqual(b.opened, []);
+	t.is(rig.store.stat(sha1)?.size, 1000);
+});
+
 test('a manifest beside its file that cannot be read is reported and passed over', async t => {
 	const root = await tempDir(t);
 	const image = makeImage({size: 1000});

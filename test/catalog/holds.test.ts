@@ -1,8 +1,9 @@
-import {readFile, writeFile} from 'node:fs/promises';
+import {mkdir, readFile, writeFile} from 'node:fs/promises';
 import test from 'ava';
 import fc from 'fast-check';
 import {FirstSeen} from '../../src/catalog/first-seen.js';
 import {Holds} from '../../src/catalog/holds.js';
+import {explainStartupFailure} from '../../src/cli/startup-failure.js';
 import {atOnce} from '../../src/host-slices.js';
 import {MirrorError} from '../../src/errors.js';
 import type {Uuid} from '../../src/image/manifest.js';
@@ -155,7 +156,7 @@ test('a file that does not have all that was held is an end, wherever it is cut 
 	for (const damaged of damages) {
 		await writeFile(file.path, damaged);
 		const error = await t.throwsAsync(new Holds({host, file}).load(), {instanceOf: MirrorError}, damaged);
-		t.regex(error.message, /^what operators hold cannot be read [^]* repair the file of holds, or delete it/);
+		t.regex(error.message, /^what operators hold cannot be read [^]* repair \/\S+\/holds\.json, or delete it/);
 	}
 });
 
@@ -164,9 +165,17 @@ test('a file of which nothing can be told is an end, not an offer of everything'
 		const {holds, file} = await open(t);
 		await writeFile(file.path, text);
 		const error = await t.throwsAsync(holds.load(), {instanceOf: MirrorError});
-		t.regex(error.message, /cannot be read .* repair the file of holds, or delete it/);
+		t.regex(error.message, /cannot be read .* repair \/\S+\/holds\.json, or delete it/);
 		t.is(await readFile(file.path, 'utf8'), text);
 	}
+});
+
+test('a directory in the place of the file is an end, and named', async t => {
+	const {holds, file} = await open(t);
+	await mkdir(file.path);
+	const error = await t.throwsAsync(holds.load(), {instanceOf: MirrorError});
+	t.regex(error.message, /cannot be read \(EISDIR.*\): repair \/\S+\/holds\.json, or delete it/);
+	t.notRegex(explainStartupFailure(error), /--data/);
 });
 
 test('a hold that nobody wrote is a damage, too', async t => {

@@ -4,7 +4,7 @@ import {once} from 'node:events';
 import {join} from 'node:path';
 import test from 'ava';
 import {explainStartupFailure} from '../../src/cli/startup-failure.js';
-import {UsageError} from '../../src/errors.js';
+import {MirrorError, UsageError} from '../../src/errors.js';
 import {tempDir} from '../helpers/temp-dir.js';
 
 const systemError = (fields: object): Error => Object.assign(new Error('the system said no'), fields);
@@ -93,6 +93,10 @@ const cases: Readonly<Record<string, readonly [unknown, RegExp]>> = {
 	'a full disk': [
 		systemError({code: 'ENOSPC', syscall: 'write'}),
 		/^the system said no; choose another data directory/,
+	],
+	'a directory in the place of a file': [
+		new MirrorError('/x/holds.json cannot be read', {cause: systemError({code: 'EISDIR', syscall: 'read'})}),
+		/^\/x\/holds\.json cannot be read: the system said no$/,
 	],
 	'too many open files': [systemError({code: 'EMFILE', syscall: 'open'}), /^the system said no; allow more open files/],
 	'another system error': [systemError({code: 'EFAULT', syscall: 'open'}), /^the system said no$/],

@@ -137,7 +137,16 @@ export class Kept {
 	writes = 0;
 	fails = false;
 
-	readonly read = (): Promise<string | undefined> => Promise.resolve(this.text);
+	aside: string | undefined;
+
+	readonly setAside = (): Promise<string> => {
+		this.aside = this.text;
+		this.text = undefined;
+		return Promise.resolve('hooks.json.unreadable');
+	};
+	unreadable: Error | undefined;
+	readonly read = (): Promise<string | undefined> =>
+		this.unreadable === undefined ? Promise.resolve(this.text) : Promise.reject(this.unreadable);
 	readonly write = (text: string): Promise<void> => {
 		if (this.fails) {
 			return Promise.reject(new Error('no space left'));
@@ -204,6 +213,7 @@ export async function startWebhooks(
 			}
 		},
 		read: kept.read,
+		setAside: kept.setAside,
 		write: text => (dead ? Promise.resolve() : kept.write(text)),
 	});
 	await webhooks.load();

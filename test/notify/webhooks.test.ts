@@ -497,8 +497,16 @@ test('whatever stands in the file of what waits, it starts', async t => {
 		const rig = await startWebhooks(t, [hookSettings(hook.url)], {kept});
 		t.is(rig.webhooks.report()[0]?.waiting, 0, text);
 		await rig.webhooks.stop();
-		t.is(kept.text, text);
+		t.deepEqual([kept.aside, kept.text], [text, undefined]);
+		const [line, ...more] = rig.host.linesLike({level: 40});
+		t.like(line, {keptAs: 'hooks.json.unreadable'});
+		t.regex(String(line?.['msg']), /cannot be read/);
+		t.deepEqual(more, []);
 	}
+	const unreadable = new Kept();
+	unreadable.unreadable = new Error('EISDIR');
+	const without = await startWebhooks(t, [hookSettings(hook.url)], {kept: unreadable});
+	t.like(without.host.linesLike({level: 40})[0], {problem: 'EISDIR', keptAs: 'hooks.json.unreadable'});
 	const kept = new Kept();
 	kept.text =
 		'{"version":1,"hooks":{"ops":[{"id":"a","at":1e15,"event":{"id":1,"type":"disk.low","at":"x"}}],"other":[{"id":"b","at":1,"event":{"id":1,"type":"disk.low","at":"x"}}]}}';
