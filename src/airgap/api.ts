@@ -178,7 +178,7 @@ export interface TrustedKey extends PublicKey {
 }
 
 export interface KeysApi {
-	/** What our bundles are signed with. */
+	/** What our bundles are signed with. Throws MirrorError where that is there and cannot be used. */
 	own(): Promise<PublicKey | undefined>;
 	/** Throws RefusedError KeyAlreadyExists unless it may be replaced. */
 	create(options: {readonly comment: string; readonly replace: boolean}): Promise<PublicKey>;

@@ -6,7 +6,7 @@
 import {hostname} from 'node:os';
 import {AnswerError} from './client-errors.js';
 import {exitCodes} from './exit-codes.js';
-import {flag, list, maybe, shape, text, word, type Read} from './fields.js';
+import {flag, list, maybe, maybeText, shape, text, word, type Read} from './fields.js';
 import type {CliIo} from './io.js';
 import {withOperator, type OperatorClient} from './operator-client.js';
 import {publicKeysOf} from './public-keys.js';
@@ -21,7 +21,7 @@ interface KeyOptions {
 const keyFields = {line: text, fingerprint: text, comment: text};
 const readKey = shape(keyFields);
 const readTrusted = shape({...keyFields, from: word('file', 'own', 'config')});
-const readKeys = shape({own: maybe(readKey), trusted: list(readTrusted)});
+const readKeys = shape({own: maybe(readKey), ownProblem: maybeText, trusted: list(readTrusted)});
 const readTrust = shape({key: readTrusted, added: flag});
 
 const origins = {own: 'its own', file: 'trusted', config: 'configuration'} as const;
@@ -55,9 +55,12 @@ export async function newKey(
 
 export async function showKey({where, json}: KeyOptions, io: CliIo): Promise<number> {
 	return withOperator(ofKeys(where), io, async server => {
-		const {own} = await keysOf(server);
+		const {own, ownProblem} = await keysOf(server);
 		if (own === undefined) {
-			io.stderr.write('imgmirror: there is no key yet, so bundles go out unsigned: "imgmirror key new" makes one\n');
+			tellOf(ownProblem, io);
+			if (ownProblem === undefined) {
+				io.stderr.write('imgmirror: there is no key yet, so bundles go out unsigned: "imgmirror key new" makes one\n');
+			}
 			return exitCodes.failure;
 		}
 		print(json ? own : own.line, io);
@@ -67,7 +70,8 @@ export async function showKey({where, json}: KeyOptions, io: CliIo): Promise<num
 
 export async function listKeys({where, json}: KeyOptions, io: CliIo): Promise<number> {
 	return withOperator(ofKeys(where), io, async server => {
-		const {trusted} = await keysOf(server);
+		const {trusted, ownProblem} = await keysOf(server);
+		tellOf(ownProblem, io);
 		if (json) {
 			print(trusted, io);
 		} else if (trusted.length === 0) {
@@ -131,6 +135,16 @@ function ofKeys(where: Whereabouts): Whereabouts {
 
 async function keysOf(server: OperatorClient): Promise<Read<typeof readKeys>> {
 	return readKeys(await server.get('/mirror/keys', {right: 'operate'}));
+}
+
+/** Of the mirror's own key, which it signs with. */
+function tellOf(problem: string | undefined, io: CliIo): void {
+	if (problem !== undefined) {
+		io.stderr.write(
+			`imgmirror: ${printable(`the mirror's own key cannot be used: ${problem}`)}\n` +
+				'  restore the file from a backup, or make a new key with "imgmirror key new --replace"\n',
+		);
+	}
 }
 
 /** Whose key it is, for whoever reads it on the far side. */

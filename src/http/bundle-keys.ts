@@ -2,7 +2,8 @@
  * The keys of bundles: the one that ours are signed with, and those whose bundles are taken.
  */
 import {hostname} from 'node:os';
-import type {KeysApi} from '../airgap/api.js';
+import type {KeysApi, PublicKey} from '../airgap/api.js';
+import {MirrorError, describe} from '../errors.js';
 import {invalid} from '../image/params.js';
 import {jsonBody} from './bodies.js';
 import type {Exchange} from './exchange.js';
@@ -16,8 +17,8 @@ const mostComment = 200;
 export function bundleKeyRoutes(keys: KeysApi): readonly Route[] {
 	async function list(exchange: Exchange): Promise<void> {
 		refuseOthers(exchange.query, []);
-		const [own, trusted] = await Promise.all([keys.own(), keys.trusted()]);
-		await answerNow(exchange, {...(own === undefined ? {} : {own}), trusted});
+		const [own, trusted] = await Promise.all([ownOrProblem(keys), keys.trusted()]);
+		await answerNow(exchange, {...own, trusted});
 	}
 
 	async function create(exchange: Exchange): Promise<void> {
@@ -67,6 +68,19 @@ export function bundleKeyRoutes(keys: KeysApi): readonly Route[] {
 			methods: {POST: strict(trust, 'operate'), DELETE: strict(untrust, 'operate')},
 		},
 	];
+}
+
+/** Whose bundles are taken is to be seen all the same where our own key is damaged. */
+async function ownOrProblem(keys: KeysApi): Promise<{readonly own?: PublicKey; readonly ownProblem?: string}> {
+	try {
+		const own = await keys.own();
+		return own === undefined ? {} : {own};
+	} catch (error) {
+		if (error instanceof MirrorError) {
+			return {ownProblem: describe(error)};
+		}
+		throw error;
+	}
 }
 
 /** A plus sign in a query is a space, unless whoever wrote it has thought of that. */

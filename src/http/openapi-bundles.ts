@@ -126,7 +126,16 @@ export const bundleOperations: readonly Operation[] = [
 		summary: 'What bundles are signed with, and whose are taken',
 		right: 'operate',
 		answers: {
-			200: {text: 'The keys.', content: json(object({'own?': ref('PublicKey'), trusted: list(ref('TrustedKey'))}))},
+			200: {
+				text: 'The keys.',
+				content: json(
+					object({
+						'own?': ref('PublicKey'),
+						'ownProblem?': described(text, 'Why our own key, which is there, cannot be used.'),
+						trusted: list(ref('TrustedKey')),
+					}),
+				),
+			},
 		},
 	},
 	{

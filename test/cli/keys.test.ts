@@ -57,6 +57,20 @@ test('a second key is made only for who says so', async t => {
 	t.is(io.out, '');
 });
 
+test('a key of its own that is damaged hides no others, and is told of', async t => {
+	const {io, server, run} = await bench(t);
+	server.json('GET /mirror/keys', {ownProblem: '/data/bundle-key.pem cannot be used', trusted: [trusted(other)]});
+	t.is(await run('key', 'list'), 0, io.err);
+	t.true(io.out.includes(other.fingerprint));
+	const told =
+		"imgmirror: the mirror's own key cannot be used: /data/bundle-key.pem cannot be used\n" +
+		'  restore the file from a backup, or make a new key with "imgmirror key new --replace"\n';
+	t.is(io.err, told);
+	io.err = '';
+	t.is(await run('key', 'show'), 1);
+	t.is(io.err, told);
+});
+
 test('key show prints the line, and fails where there is none', async t => {
 	const {io, server, run} = await bench(t);
 	server.json('GET /mirror/keys', {own: near, trusted: []});

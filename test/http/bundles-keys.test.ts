@@ -3,6 +3,7 @@
  */
 import {hostname} from 'node:os';
 import test, {type ExecutionContext} from 'ava';
+import {IntegrityError} from '../../src/errors.js';
 import {basicLogin, FakeAccess} from './fake-access.js';
 import {ownKey} from './fake-airgap.js';
 import {ask, startFront, type Answer, type StartedFront} from './front.js';
@@ -46,6 +47,16 @@ test('there is a key once it is made, and it is replaced only where that is said
 	t.like(await host.logged({msg: 'audit'}), {
 		audit: {user: 'op', action: `make bundle key ${ownKey.fingerprint}`, status: 200},
 	});
+});
+
+test('where our own key cannot be used, that is said beside the keys that are trusted', async t => {
+	const {send, airgap} = await start(t);
+	await send('POST', '/mirror/keys/trusted', {key: line});
+	airgap.keys.damage = new IntegrityError('/data/bundle-key.pem cannot be used');
+	const answer = await send('GET', '/mirror/keys');
+	t.is(answer.status, 200);
+	t.like(answer.json, {ownProblem: '/data/bundle-key.pem cannot be used', trusted: [{line, comment: 'far'}]});
+	t.false('own' in (answer.json as object));
 });
 
 test('keys are trusted and not any more, by fingerprint or comment', async t => {

@@ -156,7 +156,12 @@ export class FakeKeys implements KeysApi {
 	readonly lines: string[] = [];
 	readonly calls: unknown[][] = [];
 
+	damage: Error | undefined;
+
 	own(): Promise<PublicKey | undefined> {
+		if (this.damage !== undefined) {
+			return Promise.reject(this.damage);
+		}
 		return Promise.resolve(this.made);
 	}
 
