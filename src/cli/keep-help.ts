@@ -23,6 +23,9 @@ somebody asks for them. What was published or imported here or is pinned never g
 what is in use; what a rule wants, another image here is built upon, or no source offers
 any more goes only with --force.
 
+"imgmirror images list here=here" leaves out what is held back, disabled or gone from
+its source; with --all it names every image whose file is here.
+
 An image that was published or imported here is deleted instead, by IMGAPI's own request:
   curl -u USER:PASSWORD -X DELETE http://MIRROR/images/UUID
   curl --unix-socket DATA/control.sock -X DELETE http://localhost/images/UUID

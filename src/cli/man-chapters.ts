@@ -164,6 +164,9 @@ Files that were not what they should be, with a note about each.
 .It Pa memory
 What sources said and when.
 Without it nothing is lost but time.
+.It Pa index
+Which blobs there are, so that not every one is looked at when the mirror starts.
+Without it nothing is lost but time.
 .It Pa uploads , jobs
 What is being published.
 .It Pa pins.json , holds.json

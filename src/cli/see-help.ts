@@ -3,9 +3,11 @@
  */
 
 /** Which server it is, for whoever only looks. */
-export const serverHelp = `
+const whichServer = `
 The server is the one of --url (or IMGMIRROR_URL), else the one of the data directory
-of this machine. If none runs there, one is started for as long as the command runs.`;
+of this machine.`;
+
+export const serverHelp = `${whichServer} If none runs there, one is started for as long as the command runs.`;
 
 /** How operators' commands end. */
 export const exits = `
@@ -21,7 +23,8 @@ Of a uuid, the first digits will do, from 4 on, as long as only one image has th
 const privateHelp = `
 With --url it takes a login with the right "private".`;
 
-export const statusHelp = `${serverHelp}
+export const statusHelp = `${whichServer} If none runs there, one is started for as long as the command runs,
+except with --check.
 ${privateHelp.trimStart()}
 
 With --check there is one line for each thing that somebody should look at: the mirror
@@ -56,7 +59,8 @@ Columns, for -o and -s; a "-" before one of -s turns the order round:
 ${wrapped(columns)}
 
 What nobody is offered (held back, disabled, not activated, gone from its source) is
-left out, unless --all or a filter by state, held or vanished asks for it.
+left out, also where its file is here and here=here is asked for, unless --all or a
+filter by state, held or vanished asks for it.
 ${serverHelp}
 ${privateHelp.trimStart()}
 
@@ -120,7 +124,7 @@ Exit codes:
 export const logHelp = `
 Lines look as they do where the server logs as text; --json prints them as they are,
 one object a line. The server keeps some thousands of them.
-${serverHelp}
+${whichServer} None is started for this: it would have nothing to tell.
 With --url it takes a login with the right "operate".
 
 Examples:
