@@ -83,6 +83,9 @@ const cronFields: readonly CronField[] = [
 	{name: 'day of the week', least: 0, most: 7, words: weekdays, besides: /^(?:[0-7]|[a-z]{3})(?:#[1-5L])$/i},
 ];
 
+/** The most that there can be. */
+const monthDays = [31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+
 const nicknames = ['@hourly', '@daily', '@midnight', '@weekly', '@monthly', '@yearly', '@annually'];
 
 export const cron: Kind<string> = {
@@ -109,10 +112,37 @@ export const cron: Kind<string> = {
 				throw new Fault(cron.expected, shown(value), `${field.name}: ${problem}`);
 			}
 		}
+		if (isNever(parts)) {
+			throw new Fault(cron.expected, shown(value), 'there is no such day, in no year');
+		}
 		return text;
 	},
 	write: value => value,
 };
+
+/** None of the months has so many days. Where a day of the week is given, either of the two days will do. */
+function isNever(parts: readonly string[]): boolean {
+	const [days = '', ofMonths = '', weekday = ''] = parts.slice(-3);
+	const [, , , dayField, monthField] = cronFields;
+	if ((weekday !== '*' && weekday !== '?') || dayField === undefined || monthField === undefined) {
+		return false;
+	}
+	const longest = Math.max(...numbersIn(ofMonths, monthField).map(month => monthDays[month - 1] ?? 0));
+	return Math.min(...numbersIn(days, dayField)) > longest;
+}
+
+/** Of a field without faults. For L, the last day, it says the first: each is in every month. */
+function numbersIn(text: string, field: CronField): readonly number[] {
+	return text.split(',').flatMap(element => {
+		const [range = '', step = '1'] = element.split('/');
+		const isAll = range === '*' || range === '?';
+		const [from = field.least, to = from] = isAll
+			? [field.least, field.most]
+			: range.split('-').map(end => numberOf(end, field) ?? field.least);
+		const all = Array.from({length: to - from + 1}, (_, index) => from + index);
+		return all.filter(number => (number - from) % Number(step) === 0);
+	});
+}
 
 function problemOf(text: string, field: CronField): string | undefined {
 	for (const element of text.split(',')) {

@@ -1,7 +1,7 @@
 import test from 'ava';
-import {Cron} from 'croner';
 import fc from 'fast-check';
 import type {PrefetchRuleConfig} from '../../src/config.js';
+import {checkCron} from '../../src/prefetch/schedule.js';
 import type {Scope} from '../helpers/temp-dir.js';
 import {configOf, faultsOf} from './config-file.js';
 
@@ -110,6 +110,9 @@ const wrong: Readonly<Record<string, readonly [keys: object, fault: RegExp]>> = 
 	'a step over all': [{cron: '*/61 * * * *'}, /a step is from 1 to 60, not 61$/],
 	'a step from a number on': [{cron: '5/10 * * * *'}, /a step needs a range: "5-59\/10"$/],
 	'an empty element': [{cron: '1,,2 * * * *'}, /minute: nothing is not understood$/],
+	'a day that February never has': [{cron: '0 3 31 2 *'}, /got "0 3 31 2 \*"; there is no such day, in no year$/],
+	'a day that no month of a range has': [{cron: '0 0 3 31 apr-6/2,9 ?'}, /there is no such day, in no year$/],
+	'days that are all too late': [{cron: '0 3 30-31,31 Feb *'}, /there is no such day, in no year$/],
 	'the 60th second': [{cron: '60 0 0 * * *'}, /second: from 0 to 59$/],
 };
 for (const [what, [keys, fault]] of Object.entries(wrong)) {
@@ -119,6 +122,19 @@ for (const [what, [keys, fault]] of Object.entries(wrong)) {
 		t.regex(found[0] ?? '', fault);
 	});
 }
+
+test('a day that comes is taken, however seldom that is', async t => {
+	for (const cron of ['0 3 29 2 *', '0 3 31 2 mon', '0 3 31 4-5 *', '0 3 30,L 2 *', '0 3 31 */6 *', '0 3 */31 2 *']) {
+		t.deepEqual((await ruleOf(t, {cron})).schedule, {kind: 'cron', cron});
+	}
+});
+
+test('a day that never comes is said with its line', async t => {
+	const text = '{"prefetch": {"rules": [\n\t{"name": "r",\n\t"cron": "0 3 31 2 *"}]}}';
+	const found = await faultsOf(t, text);
+	t.is(found.length, 1);
+	t.regex(found[0] ?? '', /^prefetch\.rules\[0\]\.cron \(line 3\): /);
+});
 
 test('each rule has a name, and one of its own', async t => {
 	const found = await faultsOf(t, {prefetch: {rules: [{name: 'a'}, {name: 'a'}, {newest: 1}]}});
@@ -156,14 +172,21 @@ test('whatever cron expression is taken, the scheduler takes it as well', async 
 		fc.tuple(sixty, five).map(([second, fields]) => [second, ...fields].join(' ')),
 		fc.constantFrom('@hourly', '@daily', '@midnight', '@weekly', '@monthly', '@yearly', '@annually'),
 	);
+	const date = fc.tuple(
+		fc.integer({min: 28, max: 31}),
+		fc.constantFrom('2', 'feb', '4', '*/2', '2-6/2'),
+		fc.constantFrom('*', '?'),
+	);
+	const late = date.map(([day, month, weekday]) => `0 3 ${day} ${month} ${weekday}`);
 	let taken = 0;
 	await fc.assert(
-		fc.asyncProperty(expression, async text => {
-			if ((await faults(t, {cron: text})).length === 0) {
+		fc.asyncProperty(fc.oneof(expression, late), async text => {
+			const found = await faults(t, {cron: text});
+			if (found.length === 0) {
 				taken++;
-				const job = new Cron((await ruleOf(t, {cron: text})).schedule.kind === 'cron' ? text : '', {paused: true});
-				t.truthy(job.getPattern());
-				job.stop();
+				t.is(checkCron(text), undefined, text);
+			} else if (found[0]?.endsWith('in no year') === true) {
+				t.is(checkCron(text), 'there is no such day, ever', text);
 			}
 		}),
 		{numRuns: 300},
