@@ -299,14 +299,14 @@ function choosingPart(rule: PrefetchRule): object {
 }
 
 function checkRules(rules: readonly PrefetchRule[]): void {
-	const faults = rules.flatMap(({name, schedule}) => {
+	const faults = rules.flatMap(({name, schedule}, index) => {
 		const problem = schedule.kind === 'cron' ? checkCron(schedule.cron) : undefined;
 		return schedule.kind === 'cron' && problem !== undefined
-			? [`prefetch rule ${name}: cron ${JSON.stringify(schedule.cron)}: ${problem}`]
+			? [`prefetch.rules[${index}].cron: rule ${name}, ${JSON.stringify(schedule.cron)}: ${problem}`]
 			: [];
 	});
 	if (faults.length > 0) {
-		throw new ConfigError(faults.join('; '), faults);
+		throw new ConfigError(`the prefetch rules: ${faults.length} fault${faults.length === 1 ? '' : 's'}`, faults);
 	}
 }
 

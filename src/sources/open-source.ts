@@ -158,7 +158,7 @@ function readSecrets(settings: SourceSettings): {
 		authorize: readAuth(settings.auth, attempt),
 	};
 	if (faults.length > 0) {
-		throw new ConfigError(`source ${settings.name} cannot be opened: ${faults.join('; ')}`, faults);
+		throw new ConfigError(`source ${settings.name} cannot be opened`, faults);
 	}
 	return secrets;
 }

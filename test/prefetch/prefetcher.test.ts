@@ -420,7 +420,8 @@ test('a cron expression that makes no sense is refused with the name of the rule
 		},
 		{message: error.message},
 	);
-	t.regex(error.faults[0] ?? '', /^prefetch rule one: cron "61 \* \* \* \*": .*61/);
+	t.is(error.message, 'the prefetch rules: 2 faults');
+	t.regex(error.faults[0] ?? '', /^prefetch\.rules\[0\]\.cron: rule one, "61 \* \* \* \*": .*61/);
 	t.is(report().name, 'all');
 	const host = testHost();
 	t.throws(() => new Prefetcher({host, ahead: new FakeAhead(host.clock), settings: {concurrent: 2, rules: bad}}), {

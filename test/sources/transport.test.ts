@@ -408,7 +408,7 @@ for (const [algorithm, hash] of [
 test('keys that cannot sign are told from each other', async t => {
 	const directory = await tempDir(t);
 	const {privateKey} = generateKeyPairSync('ed25519');
-	for (const [name, content, message] of [
+	for (const [name, content, fault] of [
 		[
 			'openssh',
 			'-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY-----\n',
@@ -418,13 +418,14 @@ test('keys that cannot sign are told from each other', async t => {
 	] as const) {
 		const keyFile = join(directory, name);
 		await writeFile(keyFile, content);
-		t.throws(
+		const error = t.throws(
 			() =>
 				openTestSource(t, 'http://127.0.0.1:1', {
 					auth: {kind: 'signature', keyId: 'me', keyFile, algorithm: 'rsa-sha256'},
 				}),
-			{instanceOf: ConfigError, message},
+			{instanceOf: ConfigError, message: 'source upstream cannot be opened'},
 		);
+		t.regex(error.faults.join('\n'), fault);
 	}
 });
 
