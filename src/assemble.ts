@@ -26,7 +26,7 @@ import {localName} from './catalog/local-images.js';
 import {Memory} from './catalog/memory.js';
 import type {Config} from './config.js';
 import {NotFoundError, asError} from './errors.js';
-import {Events, LogTail, Metrics, createLogger, systemClock, type Host} from './host.js';
+import {Events, LogTail, Metrics, createLogger, systemClock, type Host, type Logger} from './host.js';
 import {Troubles} from './host-troubles.js';
 import {startHttp, type HttpFront, type HttpSettings, type ListenOptions} from './http/server.js';
 import type {Manifest} from './image/manifest.js';
@@ -45,6 +45,8 @@ export interface AssembleOptions {
 }
 
 export interface RunningMirror {
+	/** Of its host. A reload may change its level. */
+	readonly log: Logger;
 	/** Really bound: `http://127.0.0.1:8080`, `unix:/path`. */
 	readonly addresses: readonly string[];
 	readonly mirror: Mirror;
@@ -251,6 +253,10 @@ class Running implements RunningMirror {
 		this.#started = config;
 		this.#config = config;
 		this.#parts = parts;
+	}
+
+	get log(): Logger {
+		return this.#parts.host.log;
 	}
 
 	get addresses(): readonly string[] {

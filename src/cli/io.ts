@@ -5,7 +5,7 @@
  */
 import type {networkInterfaces} from 'node:os';
 import type {Config} from '../config.js';
-import type {Clock} from '../host.js';
+import type {Clock, Logger} from '../host.js';
 
 export interface Output {
 	/** `done` is called once it has gone out, or never will. */
@@ -30,6 +30,8 @@ export interface Control {
 
 /** A mirror that runs: what `assemble` makes. */
 export interface RunningMirror {
+	/** The mirror's own, in the form that it began with: what is written there is shown by "imgmirror log", too. */
+	readonly log: Logger;
 	/** Where it really listens: `http://127.0.0.1:8080`, `https://[::]:8443`, `unix:/run/imgmirror.sock`. */
 	readonly addresses: readonly string[];
 	/** Takes over what can be changed while running; says what cannot. */

@@ -33,6 +33,7 @@ class Run {
 	readonly #handlers: ReadonlyMap<string, (value: unknown) => void>;
 	readonly #ending: Promise<string>;
 	#config: Config;
+	/** The mirror's own as soon as there is one. */
 	#log: Logger;
 	#mirror: RunningMirror | undefined;
 	#end: (signal: string) => void = () => undefined;
@@ -76,6 +77,7 @@ class Run {
 			if (this.#mirror === undefined) {
 				return exitCodes.ok;
 			}
+			this.#log = this.#mirror.log;
 			this.#io.heap?.release();
 		} catch (error) {
 			if (error instanceof ConfigError) {
@@ -187,7 +189,6 @@ class Run {
 	#takeOver(config: Config): void {
 		const changes = configChanges(this.#config, config);
 		this.#config = config;
-		this.#log = loggerFor(config, this.#io.stderr);
 		for (const change of changes) {
 			this.#log.info({change}, 'configuration changed');
 		}

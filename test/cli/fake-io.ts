@@ -5,7 +5,7 @@ import {EventEmitter, once} from 'node:events';
 import {Readable} from 'node:stream';
 import type {AssembleOptions, CliIo, Control, Input, RunningMirror} from '../../src/cli/io.js';
 import type {Config} from '../../src/config.js';
-import {systemClock, type Clock} from '../../src/host.js';
+import {LogTail, createLogger, systemClock, type Clock, type Logger} from '../../src/host.js';
 
 export interface LogLine {
 	readonly level: number;
@@ -58,6 +58,13 @@ export class FakeIo implements CliIo {
 		this.assembled.push({config, options});
 		this.#changes.emit('change');
 		await this.beforeAssembled();
+		const auto = this.stderr.isTTY === true ? 'text' : 'json';
+		this.mirror.log = createLogger({
+			level: config.log.level,
+			format: config.log.format === 'auto' ? auto : config.log.format,
+			tail: this.mirror.logTail,
+			write: line => this.stderr.write(line),
+		});
 		return this.mirror;
 	};
 
@@ -79,6 +86,9 @@ export class FakeIo implements CliIo {
 
 export class FakeMirror implements RunningMirror {
 	readonly addresses = ['http://127.0.0.1:8080'];
+	readonly logTail = new LogTail();
+	/** As configured once it is assembled. */
+	log: Logger = createLogger({level: 'silent', format: 'json', write: () => undefined});
 	readonly reloads: Config[] = [];
 	stops = 0;
 	onReload: () => Promise<readonly string[]> = async () => [];

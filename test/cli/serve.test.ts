@@ -201,6 +201,37 @@ test('SIGHUP with a faulty file changes nothing, says every fault, and the next 
 	t.is(await code, 0);
 });
 
+test('what a reload says is told to whoever asks for the log', async t => {
+	const {io, write, code} = await serve(t, {log: {level: 'warn'}});
+	write({lisen: 1});
+	io.process.emit('SIGHUP');
+	await io.until(() => said(io).some(line => line.startsWith('the configuration was not taken over')));
+	const warned = io.mirror.logTail.lines({level: 'warn'});
+	t.deepEqual(
+		warned.map(({msg}) => msg),
+		['configuration fault', 'the configuration was not taken over: everything goes on as before'],
+	);
+	t.regex(String(warned[0]?.['fault']), /^lisen \(line 1\): /);
+	io.mirror.onReload = async () => ['"data" takes effect at the next start'];
+	write({log: {level: 'warn'}});
+	io.process.emit('SIGHUP');
+	await io.until(() => said(io).includes('"data" takes effect at the next start'));
+	t.is(io.mirror.logTail.lines({level: 'warn'}).length, 3);
+	io.process.emit('SIGTERM');
+	t.is(await code, 0);
+});
+
+test('the log stays in the form of the start', async t => {
+	const {io, write, code} = await serve(t, {log: {format: 'json'}});
+	write({log: {format: 'text'}});
+	io.process.emit('SIGHUP');
+	await io.until(() => said(io).includes('configuration read again') || io.err.includes('info '));
+	io.process.emit('SIGTERM');
+	t.is(await code, 0);
+	t.deepEqual(said(io), ['configuration changed', 'configuration read again', 'stopping', 'stopped']);
+	t.is(io.err.trim().split('\n').length, 4);
+});
+
 test('a reload that fails is logged, and what was configured before stays', async t => {
 	const {io, write} = await serve(t);
 	io.mirror.onReload = async () => {

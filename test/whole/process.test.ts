@@ -4,6 +4,7 @@ import test from 'ava';
 import {Layout} from '../../src/blobs/layout.js';
 import {open} from '../helpers/http-client.js';
 import {makeImage} from '../helpers/make-image.js';
+import {imgmirror} from '../helpers/run-command.js';
 import {sameBytes} from '../helpers/same-bytes.js';
 import {startProcess} from '../helpers/start-process.js';
 import {startUpstream} from '../helpers/start-upstream.js';
@@ -121,6 +122,10 @@ test('SIGHUP in the middle of a transfer: new sources at once, the transfer goes
 	mirror.child.kill('SIGHUP');
 	await mirror.logged(/everything goes on as before/);
 	t.is((await mirror.get(`/images/${image.uuid}`)).status, 200);
+	const {code, stdout} = await imgmirror(['log', '--level', 'warn', '--data', data]);
+	t.is(code, 0);
+	t.regex(stdout, /configuration fault.*sauces/);
+	t.regex(stdout, /everything goes on as before/);
 
 	const sources = [
 		{name: 'one', url: upstream.url, retries: 5},
