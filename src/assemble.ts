@@ -349,13 +349,15 @@ function flightLimits(config: Config): FlightLimits {
 	return {...config.transfers, background: config.prefetch.concurrent, retries};
 }
 
-function httpSettings(config: Config, {basePath, publicUrl}: Config = config): HttpSettings {
+/** What holds while it runs, with what has to be as it was at the start. */
+function httpSettings(config: Config, {basePath, publicUrl, http}: Config = config): HttpSettings {
 	return {
 		basePath,
 		// It ends in the base path.
 		publicUrl: config.basePath === basePath ? config.publicUrl : publicUrl,
 		datasetNames: config.datasets,
-		limits: config.http,
+		// Node.js takes the limit on headers when a server is made.
+		limits: {...config.http, maxHeaderBytes: http.maxHeaderBytes},
 		mode: config.mode,
 	};
 }
@@ -369,8 +371,12 @@ function restartNotes(before: Config, after: Config): readonly string[] {
 	};
 	check('data', before.data, after.data);
 	check('basePath', before.basePath, after.basePath);
+	if (before.basePath !== after.basePath) {
+		check('publicUrl', before.publicUrl, after.publicUrl);
+	}
 	check('log.format', before.log.format, after.log.format);
 	check('page', before.page, after.page);
+	check('http.maxHeaderSize', before.http.maxHeaderBytes, after.http.maxHeaderBytes);
 	check('http.sendfile', before.http.sendfile, after.http.sendfile);
 	return notes;
 }

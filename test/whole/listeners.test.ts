@@ -131,7 +131,7 @@ test('a base path, and a public URL in what must be absolute', async t => {
 	// Which paths there are is said at the start: a fleet is not cut off because somebody prepares the next one.
 	for (const basePath of ['/other', '/third']) {
 		const notes = await mirror.reload({config: {basePath, publicUrl: `https://images.example.com${basePath}`}});
-		t.deepEqual(notes, ['"basePath" takes effect at the next start']);
+		t.deepEqual(notes, ['"basePath" takes effect at the next start', '"publicUrl" takes effect at the next start']);
 		t.is((await mirror.get('/mirror/ping')).status, 200);
 		t.is((await mirror.get(`${basePath}/ping`)).status, 404);
 	}
@@ -142,6 +142,19 @@ test('a base path, and a public URL in what must be absolute', async t => {
 	t.true(dataset.files[0]?.url.startsWith('https://images.example.com'));
 	// imgadm sends that URL as it is, to us.
 	sameBytes(t, (await new Imgadm(`${mirror.url}/datasets`).import(image.uuid))[0]?.file, image.bytes);
+});
+
+test('how long headers may be is said at the start, and a SIGHUP says so', async t => {
+	const mirror = await startMirror(t, {sources: []});
+	const port = await freePort();
+	const listen = ['127.0.0.1:0', `127.0.0.1:${port}`];
+	for (const maxHeaderSize of ['64 KiB', '32 KiB']) {
+		const notes = await mirror.reload({config: {listen, http: {maxHeaderSize}}});
+		t.deepEqual(notes, ['"http.maxHeaderSize" takes effect at the next start']);
+	}
+	const headers = {'x-long': 'a'.repeat(20_000)};
+	t.is((await get(`http://127.0.0.1:${port}/ping`, {headers})).status, 431);
+	t.deepEqual(await mirror.reload({config: {listen, http: {maxHeaderSize: '16 KiB'}}}), []);
 });
 
 test('behind nginx, with a name of its own', async t => {
