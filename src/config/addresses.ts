@@ -150,7 +150,7 @@ export const listener: Kind<ListenConfig> = {
 		const {address: where, ...rest} = listenSection.read(value, at);
 		if (!Object.hasOwn(value, 'address')) {
 			at.child('address').report(new Fault(addressHelp, 'nothing'));
-		} else if (rest.mode !== undefined && where.path === undefined) {
+		} else if (rest.mode !== undefined && where.path === undefined && !at.child('address').isFaulty) {
 			at.child('mode').report(new Fault('null for a TCP address', mode.write(rest.mode, 'plain') as string));
 		}
 		return {...where, ...rest};

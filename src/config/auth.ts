@@ -83,37 +83,40 @@ export const auth: Kind<Auth> = {
 
 function toAuth(values: Values<typeof authFields>, at: Place): Auth {
 	const {user, password, passwordFile, passwordEnv, keyId, keyFile, algorithm} = values;
-	const passwords = Object.entries({password, passwordFile, passwordEnv}).filter(([, given]) => given !== undefined);
-	const basic = user !== undefined || passwords.length > 0;
-	const signature = keyId !== undefined || keyFile !== undefined;
+	// What is there and wrong is there.
+	const isGiven = (key: keyof typeof authFields): boolean => values[key] !== undefined || at.child(key).isFaulty;
+	const passwords = (['password', 'passwordFile', 'passwordEnv'] as const).filter(isGiven);
+	const basic = isGiven('user') || passwords.length > 0;
+	const signature = isGiven('keyId') || isGiven('keyFile');
 	if (basic && signature) {
 		throw new Fault('a password or a key', 'both');
 	}
 	if (passwords.length > 1) {
-		throw new Fault('one of password, passwordFile and passwordEnv', passwords.map(([name]) => name).join(' and '));
+		throw new Fault('one of password, passwordFile and passwordEnv', passwords.join(' and '));
 	}
 	if (signature) {
-		if (keyId === undefined || keyFile === undefined) {
-			throw new Fault('keyId and keyFile', `only ${keyId === undefined ? 'keyFile' : 'keyId'}`);
+		if (!isGiven('keyId') || !isGiven('keyFile')) {
+			throw new Fault('keyId and keyFile', `only ${isGiven('keyId') ? 'keyId' : 'keyFile'}`);
 		}
-		return {kind: 'signature', keyId, keyFile, algorithm};
+		return keyId === undefined || keyFile === undefined ? nobody : {kind: 'signature', keyId, keyFile, algorithm};
 	}
 	if (!basic) {
 		return nobody;
 	}
-	if (user === undefined) {
+	if (!isGiven('user')) {
 		throw new Fault('a user with the password', 'none');
 	}
+	if (passwords.length === 0) {
+		throw new Fault('a password, passwordFile or passwordEnv with the user', 'none of them');
+	}
+	const named = {kind: 'basic', user: user ?? ''} as const;
 	if (passwordFile !== undefined) {
 		const found = at.child('passwordFile').attempt(() => secretIn(passwordFile, 'the password'));
-		return {kind: 'basic', user, password: found?.value ?? '', from: {passwordFile}};
+		return {...named, password: found?.value ?? '', from: {passwordFile}};
 	}
 	if (passwordEnv !== undefined) {
 		const found = at.child('passwordEnv').attempt(place => secretFrom(passwordEnv, place));
-		return {kind: 'basic', user, password: found?.value ?? '', from: {passwordEnv}};
+		return {...named, password: found?.value ?? '', from: {passwordEnv}};
 	}
-	if (password === undefined) {
-		throw new Fault('a password, passwordFile or passwordEnv with the user', 'none of them');
-	}
-	return {kind: 'basic', user, password};
+	return {...named, password: password ?? ''};
 }

@@ -41,9 +41,10 @@ export const channels: Kind<readonly ChannelConfig[]> = {
 	...all,
 	read(value, at) {
 		const found = all.read(value, at);
+		const isNamed = (index: number): boolean => !at.child(index).child('name').isFaulty;
 		for (const [index, {name, default: isDefault}] of found.entries()) {
 			const before = found.slice(0, index);
-			if (before.some(other => other.name === name)) {
+			if (isNamed(index) && before.some((other, place) => isNamed(place) && other.name === name)) {
 				at.child(index).report(new Fault('each channel once', `${shown(name)} again`));
 			}
 			if (isDefault === true && before.some(other => other.default === true)) {

@@ -71,9 +71,14 @@ function adviceFor(text: string): string {
 		: 'there is no private key in it';
 }
 
-/** A certificate and a key belong together: both or neither, and the one fits the other. */
-export function checkPair(certificate: string | undefined, key: string | undefined, at: Place): void {
-	if (certificate === undefined && key === undefined) {
+/** A certificate and a key belong together: both or neither, and the one fits the other. `at`: the place of both. */
+export function checkPair(
+	certificate: string | undefined,
+	key: string | undefined,
+	at: Place,
+	isFaulty = (name: 'certFile' | 'keyFile'): boolean => at.child(name).isFaulty,
+): void {
+	if ((certificate === undefined && key === undefined) || isFaulty('certFile') || isFaulty('keyFile')) {
 		return;
 	}
 	if (certificate === undefined || key === undefined) {

@@ -50,7 +50,8 @@ export const store: Kind<Values<typeof storeFields>> = {
 	...storeSection,
 	read(value, at) {
 		const values = storeSection.read(value, at);
-		if (values.lowMark >= values.highMark) {
+		const areRead = !at.child('lowMark').isFaulty && !at.child('highMark').isFaulty;
+		if (areRead && values.lowMark >= values.highMark) {
 			const [low, high] = [values.lowMark, values.highMark].map(share => mark.write(share, 'plain') as string);
 			at.child('lowMark').report(new Fault(`less than the highMark, ${high ?? ''}`, low ?? ''));
 		}

@@ -24,20 +24,36 @@ export class Fault extends Error {
 
 export class Place {
 	readonly #report: (path: string, message: string) => void;
+	/** Paths at which there was a fault, wherever it was reported. */
+	readonly #faulty: Set<string>;
 	readonly path: string;
 	readonly around: Surroundings;
 
-	constructor(path: string, around: Surroundings, report: (path: string, message: string) => void) {
+	constructor(
+		path: string,
+		around: Surroundings,
+		report: (path: string, message: string) => void,
+		faulty = new Set<string>(),
+	) {
 		this.path = path;
 		this.around = around;
 		this.#report = report;
+		this.#faulty = faulty;
+	}
+
+	/** There was a fault here, or inside: what stands in for the value is not what was meant, and says nothing. */
+	get isFaulty(): boolean {
+		return [...this.#faulty].some(
+			path => path === this.path || path.startsWith(`${this.path}.`) || path.startsWith(`${this.path}[`),
+		);
 	}
 
 	child(key: string | number): Place {
-		return new Place(childPath(this.path, key), this.around, this.#report);
+		return new Place(childPath(this.path, key), this.around, this.#report, this.#faulty);
 	}
 
 	report(fault: Fault): void {
+		this.#faulty.add(this.path);
 		this.#report(this.path, fault.message);
 	}
 

@@ -144,10 +144,10 @@ function scheduleOf(
 		}
 		return {kind: 'cron', cron: expression};
 	}
-	if (everyMs === undefined) {
+	if (everyMs === undefined && !at.child('cron').isFaulty) {
 		throw new Fault('every or cron', 'neither');
 	}
-	return {kind: 'every', everyMs};
+	return {kind: 'every', everyMs: everyMs ?? Infinity};
 }
 
 const rules = list(rule, {sample});
@@ -170,8 +170,9 @@ const prefetchFields = {
 };
 
 function uniqueRules(found: readonly PrefetchRuleConfig[], at: Place): readonly PrefetchRuleConfig[] {
+	const isNamed = (index: number): boolean => !at.child(index).child('name').isFaulty;
 	for (const [index, {name}] of found.entries()) {
-		if (found.slice(0, index).some(other => other.name === name)) {
+		if (isNamed(index) && found.slice(0, index).some((other, before) => isNamed(before) && other.name === name)) {
 			at.child(index)
 				.child('name')
 				.report(new Fault('a name of its own for each rule', `${shown(name)} again`));
@@ -187,6 +188,9 @@ export function checkRuleSources(
 	{sources, prefetch: {rules: all}}: {sources: readonly SourceConfig[]; prefetch: Values<typeof prefetchFields>},
 	at: Place,
 ): void {
+	if (at.child('sources').isFaulty) {
+		return;
+	}
 	const names = sources.map(({name}) => name);
 	for (const [index, {sources: wanted}] of all.entries()) {
 		for (const name of wanted.filter(one => !names.includes(one))) {

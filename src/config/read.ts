@@ -139,7 +139,7 @@ function defaultsIn(value: unknown, at: Place): SourceDefaults {
 		return {values: {}, typeGiven: false};
 	}
 	const silent = new Place('sourceDefaults', at.around, () => undefined);
-	return {values: sharedSection.read(written, silent), typeGiven: Object.hasOwn(written, 'type')};
+	return {values: sharedSection.read(written, silent), typeGiven: Object.hasOwn(written, 'type'), place: silent};
 }
 
 /** Faults by path, made into lines that say where in the file, or which flag. */
@@ -204,6 +204,9 @@ function checkPublicUrl(settings: Pick<Config, 'publicUrl' | 'basePath'>, place:
 
 function checkListeners({listen}: Pick<Config, 'listen'>, place: Place): void {
 	const seen = new Set<string>();
+	if (place.child('listen').isFaulty) {
+		return;
+	}
 	for (const [index, {address, port}] of listen.entries()) {
 		if (seen.has(address) && port !== 0) {
 			place

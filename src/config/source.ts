@@ -141,6 +141,8 @@ export const sharedSection = section(sharedFields, 'an object with keys of a sou
 export interface SourceDefaults {
 	readonly values: Partial<SharedValues>;
 	readonly typeGiven: boolean;
+	/** Where they stand. */
+	readonly place?: Place;
 }
 
 export function sourceList(defaults: SourceDefaults): Kind<readonly SourceConfig[]> {
@@ -167,7 +169,9 @@ function readSource(value: unknown, at: Place, defaults: SourceDefaults): Source
 	const own = isObject(written) ? written : {};
 	const urls = readUrls(own['url']);
 	const place = at.child('url');
-	checkPair(values.certFile, values.keyFile, at);
+	checkPair(values.certFile, values.keyFile, at, key =>
+		Object.hasOwn(own, key) ? at.child(key).isFaulty : defaults.place?.child(key).isFaulty === true,
+	);
 
 	const finalType = defaults.typeGiven || Object.hasOwn(own, 'type') ? values.type : typeOf(urls, place);
 	const auth = authOf(urls, values, own, place);

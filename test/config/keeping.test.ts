@@ -64,6 +64,7 @@ const wrong: Readonly<Record<string, readonly [config: object, fault: RegExp]>> 
 	],
 	'a mark without its sign': [{store: {lowMark: '85'}}, /^store\.lowMark .*got "85"; write "85%"$/],
 	'a mark of more than all': [{store: {highMark: '101%'}}, /from 1% to 100%, got "101%"$/],
+	'a mark that is wrong, not too high': [{store: {highMark: '5%', lowMark: 'x'}}, /^store\.lowMark .*got "x"$/],
 	'a mark of nothing': [{store: {lowMark: '0%'}}, /from 1% to 100%, got "0%"$/],
 	'a low mark above the high one': [
 		{store: {highMark: '80%'}},

@@ -271,6 +271,39 @@ test('an HTTP Signature needs a name and an RSA key that can be read', async t =
 	t.regex(openssh ?? '', /ssh-keygen -p -m PEM/);
 });
 
+test('what is there and wrong is not told of as missing, too', async t => {
+	const directory = await tempDir(t);
+	const locked = generateKeyPairSync('ed25519').privateKey.export({...pem, cipher: 'aes-256-cbc', passphrase: 'x'});
+	writeFileSync(join(directory, 'locked.pem'), locked);
+	const pair = {certFile: testCertificates.clientCertFile, keyFile: 'locked.pem'};
+	const encrypted = /keyFile \(line 1\): .*it is encrypted/;
+	const content: readonly (readonly [content: object, fault: RegExp])[] = [
+		[{sources: [{url, ...pair}]}, encrypted],
+		[{sourceDefaults: pair, sources: [url, {url: 'http://b', certFile: testCertificates.clientCertFile}]}, encrypted],
+		[{listen: [{address: '127.0.0.1:1', tls: pair}]}, encrypted],
+		[{sources: [{url, auth: {user: 'a:b', password: 'x'}}]}, /^sources\[0\]\.auth\.user /],
+		[{sources: [{url, auth: {user: 'a', password: 5}}]}, /^sources\[0\]\.auth\.password /],
+		[{sources: [{url, auth: {keyId: 'me', keyFile: 'locked.pem'}}]}, /^sources\[0\]\.auth\.keyFile .*it is encrypted/],
+		[{prefetch: {rules: [{name: 'a b'}, {name: 'bases'}]}}, /^prefetch\.rules\[0\]\.name /],
+		[
+			{
+				channels: [
+					{name: 'a b', description: 'x'},
+					{name: 'dev', description: 'y'},
+				],
+			},
+			/^channels\[0\]\.name /,
+		],
+		[{sources: [{url, name: 'a b'}], prefetch: {rules: [{name: 'r', sources: 'a'}]}}, /^sources\[0\]\.name /],
+		[{listen: ['127.0.0.1:8080', {address: '127.0.0.1:x', mode: '0660'}]}, /^listen\[1\]\.address /],
+	];
+	for (const [written, fault] of content) {
+		const found = await faultsOf(t, written, {directory});
+		t.regex(found[0] ?? '', fault);
+		t.is(found.length, 1, found.join('\n'));
+	}
+});
+
 const refused: Readonly<Record<string, readonly [keys: object, fault: RegExp]>> = {
 	'a URL without scheme': [{url: 'images.example.com/x'}, /did you mean "https:\/\/images\.example\.com\/x"\?$/],
 	'another scheme': [{url: 'ftp://a'}, /expected an http or https URL.*got "ftp:\/\/a"$/],
