@@ -7,6 +7,7 @@
 import {readFileSync} from 'node:fs';
 import {dirname, resolve} from 'node:path';
 import {ConfigError} from '../errors.js';
+import {checkDropFolder} from './drop-folder.js';
 import {reasonOf} from './files.js';
 import {JsonSyntaxError, readJson, type JsonText} from './json.js';
 import {fileFieldsWith} from './keys.js';
@@ -51,6 +52,7 @@ export function read({file, env, flags = {}, directory = process.cwd()}: ConfigR
 		checkPublicUrl(settings, place);
 		checkListeners(settings, place);
 		checkRuleSources(settings, place);
+		checkDropFolder(settings, place);
 	}
 	const used = settings?.sources.some(source => source.proxy === 'env') ?? false;
 	const environment = proxies(env, (variable, message) => {
