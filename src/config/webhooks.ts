@@ -77,6 +77,21 @@ function adviceFor(word: string): string {
 const nothing: Written = {};
 const none: Written = [];
 
+const secretPrefix = 'whsec_';
+
+/** With that prefix, it is the base64 of a key: one that comes to nothing would sign with what everybody knows. */
+function keyed(secret: string): string {
+	const base64 = secret.startsWith(secretPrefix) ? secret.slice(secretPrefix.length) : undefined;
+	if (base64 !== undefined && !/^(?=.)(?:[\w+/-]{4})*(?:[\w+/-]{2}(?:==)?|[\w+/-]{3}=?)?$/.test(base64)) {
+		const got = base64 === '' ? 'nothing' : 'something else';
+		throw new Fault(`the base64 of a key after "${secretPrefix}"`, got, 'any other secret is the key itself');
+	}
+	return secret;
+}
+
+const secretText = text('a secret', {pattern: /^\P{Cc}+$/u, secret: true});
+const signingSecret: Kind<string> = {...secretText, read: (value, at) => keyed(secretText.read(value, at))};
+
 const hookFields = {
 	name: field(
 		'name',
@@ -101,7 +116,7 @@ const hookFields = {
 	),
 	secret: field(
 		'secret',
-		optional(text('a secret', {pattern: /^\P{Cc}+$/u, secret: true})),
+		optional(signingSecret),
 		null,
 		'Signs what is posted (HMAC-SHA256); or one of the next two. null: nothing is signed.',
 		['key', 'token', 'hmac', 'password'],
@@ -161,11 +176,11 @@ function secretOf(keys: SecretKeys, at: Place): Pick<WebhookConfig, 'secret' | '
 		throw new Fault('one of secret, secretFile and secretEnv', given.map(([name]) => name).join(' and '));
 	}
 	if (secretFile !== undefined) {
-		const found = at.child('secretFile').attempt(() => secretIn(secretFile, 'the secret'));
+		const found = at.child('secretFile').attempt(() => keyed(secretIn(secretFile, 'the secret')));
 		return {secret: found?.value, secretFrom: {secretFile}};
 	}
 	if (secretEnv !== undefined) {
-		const found = at.child('secretEnv').attempt(place => secretFrom(secretEnv, place));
+		const found = at.child('secretEnv').attempt(place => keyed(secretFrom(secretEnv, place)));
 		return {secret: found?.value, secretFrom: {secretEnv}};
 	}
 	return {secret};

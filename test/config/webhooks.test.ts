@@ -68,6 +68,32 @@ test('the secret can stand in a file or a variable', async t => {
 	);
 });
 
+test('the base64 of a key is looked at wherever it stands', async t => {
+	const directory = await tempDir(t);
+	writeFileSync(join(directory, 'hook.secret'), 'whsec_geheim!!\n');
+	const content = {
+		webhooks: [
+			{url: 'http://a', secretFile: 'hook.secret'},
+			{url: 'http://b', secretEnv: 'HOOK'},
+		],
+	};
+	const faults = await faultsOf(t, content, {directory, env: {HOOK: 'whsec_'}});
+	t.is(faults.length, 2);
+	t.regex(faults[0] ?? '', /^webhooks\[0\]\.secretFile .*base64 of a key after "whsec_", got something else;/);
+	t.regex(faults[1] ?? '', /^webhooks\[1\]\.secretEnv .*got nothing;/);
+	t.false(faults.join('').includes('geheim'));
+	for (const secret of [
+		'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw',
+		'whsec_QUI=',
+		'whsec_QUI',
+		'whsec_-_-_',
+		'whsec',
+		'c_!!',
+	]) {
+		t.is((await configOf(t, {webhooks: [{url: 'http://a', secret}]})).webhooks[0]?.secret, secret);
+	}
+});
+
 test('another secret is a change, though it is not shown', async t => {
 	const hook = (secret: string): object => ({webhooks: [{url: 'http://a', secret}]});
 	const directory = await tempDir(t);
@@ -96,6 +122,12 @@ const wrong: Readonly<Record<string, readonly [hook: unknown, fault: RegExp]>> =
 		/one of secret, secretFile and secretEnv, got secret and secretEnv$/,
 	],
 	'a secret of two lines': [{url, secret: 'geheim\n'}, /^webhooks\.secret .*got something else$/],
+	'a key of nothing': [{url, secret: 'whsec_'}, /^webhooks\.secret .*base64 of a key after "whsec_", got nothing;/],
+	'a key that is no base64': [
+		{url, secret: 'whsec_geheim!!'},
+		/^webhooks\.secret .*got something else; any other secret/,
+	],
+	'a key of one letter': [{url, secret: 'whsec_g'}, /^webhooks\.secret .*got something else;/],
 	'a file that is not there': [
 		{url, secretFile: '/none/geheim'},
 		/^webhooks\.secretFile .*one line, the secret, got .*no such file/,
