@@ -6,6 +6,7 @@
 import {list, type Kind, type Written} from './kinds.js';
 import {Fault, shown} from './place.js';
 import {field, section} from './section.js';
+import {nearest} from './spelling.js';
 
 const glob: Kind<string> = {
 	expected: 'a pattern such as "base-64*", with *, ?, [a-z] and {a,b}',
@@ -35,6 +36,26 @@ const uuidGlob: Kind<string> = {
 	},
 };
 
+/** Words out of a closed set, or patterns for them: a word that is not in it matches no image. */
+function wordGlob(words: readonly string[]): Kind<string> {
+	const expected = `${words.join(', ')}, or a pattern with *, ?, [a-z] and {a,b}`;
+	return {
+		...glob,
+		expected,
+		read(value, at) {
+			const pattern = glob.read(value, at);
+			if (!/[*?[{\\]/.test(pattern) && !words.includes(pattern)) {
+				const near = nearest(pattern, words);
+				throw new Fault(expected, shown(value), near === undefined ? undefined : `did you mean "${near}"?`);
+			}
+			return pattern;
+		},
+	};
+}
+
+const systems = ['smartos', 'linux', 'windows', 'bsd', 'illumos', 'other'];
+const types = ['zone-dataset', 'lx-dataset', 'zvol', 'docker', 'lxd', 'other'];
+
 function unclosed(pattern: string): string | undefined {
 	let open: '[' | '{' | undefined;
 	for (const character of pattern.replaceAll(/\\./gs, '')) {
@@ -53,8 +74,8 @@ const noGlobs: Written = [];
 export const imageFilter = section(
 	{
 		name: field('name', list(glob), noGlobs, 'Names of images.', ['names']),
-		os: field('os', list(glob), noGlobs, 'smartos, linux, windows, bsd, illumos, other.'),
-		type: field('type', list(glob), noGlobs, 'zone-dataset, lx-dataset, zvol, docker, lxd, other.', ['types']),
+		os: field('os', list(wordGlob(systems)), noGlobs, `${systems.join(', ')}.`),
+		type: field('type', list(wordGlob(types)), noGlobs, `${types.join(', ')}.`, ['types']),
 		owner: field('owner', list(uuidGlob), noGlobs, 'UUIDs of owners.', ['owners']),
 		uuid: field('uuid', list(uuidGlob), noGlobs, 'UUIDs of images.', ['uuids', 'images', 'image']),
 	},
