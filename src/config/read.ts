@@ -37,6 +37,10 @@ export interface Reading {
 
 /** Throws a ConfigError with every fault there is. */
 export function read({file, env, flags = {}, directory = process.cwd()}: ConfigRequest): Reading {
+	if (file === '') {
+		const fault = new Fault('the path of a file', shown(file), 'without --config nothing but the defaults is read');
+		throw new ConfigError('the configuration: 1 fault', [`--config: ${fault.message}`]);
+	}
 	const named = file ?? (env['IMGMIRROR_CONFIG'] || undefined);
 	const path = named === undefined ? undefined : resolve(directory, named);
 	const text: JsonText =
@@ -116,14 +120,20 @@ function readFile(path: string, fromVariable: boolean): JsonText {
 		const fault = new Fault('a readable file', shown(path), reason);
 		throw new ConfigError(`${path}: 1 fault`, [`${origin}: ${fault.message}`], {cause: error});
 	}
+	if (text.trim() === '') {
+		const fault = new Fault('an object with keys', 'an empty file', 'without any, write {}');
+		throw new ConfigError(`${path}: 1 fault`, [fault.message]);
+	}
 	try {
 		return readJson(text);
 	} catch (error) {
 		if (!(error instanceof JsonSyntaxError)) {
 			throw error;
 		}
-		const line = `line ${error.line}, column ${error.column}: ${error.message}; the line is: ${withoutSecrets(error.excerpt)}`;
-		throw new ConfigError(`${path}: 1 fault`, [line], {cause: error});
+		const {line, column, message} = error;
+		const excerpt = withoutSecrets(error.excerpt);
+		const found = `line ${line}, column ${column}: ${message}${excerpt === '' ? '' : `; the line is: ${excerpt}`}`;
+		throw new ConfigError(`${path}: 1 fault`, [found], {cause: error});
 	}
 }
 

@@ -52,6 +52,23 @@ test('no file is read that nobody named', async t => {
 	t.is(readConfig({env: {}, directory}).basePath, '');
 });
 
+test('a file with nothing in it is told of without a line that is not there', async t => {
+	for (const text of ['', ' \n\t\n', '\uFEFF']) {
+		t.deepEqual(await faultsOf(t, text), ['expected an object with keys, got an empty file; without any, write {}']);
+	}
+	const [fault] = await faultsOf(t, '{"page":\n');
+	t.regex(fault ?? '', /^line 2, column 1: .*got the end of the file$/);
+});
+
+test('a path of nothing is no directory', async t => {
+	const error = t.throws(() => readConfig({file: '', env: {}}), {instanceOf: ConfigError});
+	t.is(error.message, 'the configuration: 1 fault');
+	t.deepEqual(error.faults, [
+		'--config: expected the path of a file, got ""; without --config nothing but the defaults is read',
+	]);
+	t.is(readConfig({env: {IMGMIRROR_CONFIG: ''}, directory: await tempDir(t)}).file, undefined);
+});
+
 test('an empty object is the same as no file', async t => {
 	const directory = await tempDir(t);
 	const {file, ...fromFile} = await configOf(t, {}, {directory});
