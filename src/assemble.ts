@@ -378,5 +378,12 @@ function restartNotes(before: Config, after: Config): readonly string[] {
 	check('page', before.page, after.page);
 	check('http.maxHeaderSize', before.http.maxHeaderBytes, after.http.maxHeaderBytes);
 	check('http.sendfile', before.http.sendfile, after.http.sendfile);
+	for (const [index, {address, mode}] of after.listen.entries()) {
+		const old = before.listen.find(listener => listener.address === address);
+		// What umask says is only known where a socket is made.
+		if (mode === undefined && old?.mode !== undefined) {
+			check(`listen[${index}].mode`, old.mode, mode);
+		}
+	}
 	return notes;
 }

@@ -157,6 +157,14 @@ test('how long headers may be is said at the start, and a SIGHUP says so', async
 	t.deepEqual(await mirror.reload({config: {listen, http: {maxHeaderSize: '16 KiB'}}}), []);
 });
 
+test('a socket that no permissions are named for any more keeps them, and a SIGHUP says so', async t => {
+	const address = `unix:${path.join(await tempDir(t), 'm.sock')}`;
+	const listen = (mode?: string): object => ({config: {listen: ['127.0.0.1:0', {address, mode: mode ?? null}]}});
+	const mirror = await startMirror(t, {sources: [], ...listen('0660')});
+	t.deepEqual(await mirror.reload(listen('0600')), []);
+	t.deepEqual(await mirror.reload(listen()), ['"listen[1].mode" takes effect at the next start']);
+});
+
 test('behind nginx, with a name of its own', async t => {
 	const nginx = await findProgram('/usr/sbin/nginx', '/usr/bin/nginx');
 	if (nginx === undefined) {
