@@ -36,7 +36,7 @@ const uuidGlob: Kind<string> = {
 	},
 };
 
-/** Words out of a closed set, or patterns for them: a word that is not in it matches no image. */
+/** Words that are usual, or patterns for them. Sources may have others; what is nearly one of these is a typing error. */
 function wordGlob(words: readonly string[]): Kind<string> {
 	const expected = `${words.join(', ')}, or a pattern with *, ?, [a-z] and {a,b}`;
 	return {
@@ -44,9 +44,9 @@ function wordGlob(words: readonly string[]): Kind<string> {
 		expected,
 		read(value, at) {
 			const pattern = glob.read(value, at);
-			if (!/[*?[{\\]/.test(pattern) && !words.includes(pattern)) {
-				const near = nearest(pattern, words);
-				throw new Fault(expected, shown(value), near === undefined ? undefined : `did you mean "${near}"?`);
+			const near = /[*?[{\\]/.test(pattern) || words.includes(pattern) ? undefined : nearest(pattern, words);
+			if (near !== undefined) {
+				throw new Fault(expected, shown(value), `did you mean "${near}"?`);
 			}
 			return pattern;
 		},

@@ -93,7 +93,7 @@ const wrong: Readonly<Record<string, readonly [keys: object, fault: RegExp]>> = 
 	'every and cron': [{every: '1d', cron: '@daily'}, /rules\[0\]\.cron .*expected every or cron, got both$/],
 	'no every and a bad cron': [{every: null, cron: 'daily'}, /^prefetch\.rules\[0\]\.cron .*it has 1 field/],
 	'a system in other letters': [{include: {os: 'smartOS'}}, /include\.os .*got "smartOS"; did you mean "smartos"\?$/],
-	'a type that is none': [{exclude: {type: ['lxd', 'vm']}}, /exclude\.type\[1\] .*expected zone-dataset, .*got "vm"$/],
+	'a type that is nearly one': [{exclude: {type: ['lxd', 'zvoll']}}, /exclude\.type\[1\] .*did you mean "zvol"\?$/],
 	'neither every nor cron': [{every: null}, /rules\[0\] .*expected every or cron, got neither$/],
 	'looking all the time': [{every: '1s'}, /at least 1m$/],
 	'a version that is a number': [{version: 21}, /a range of versions such as/],
