@@ -172,8 +172,8 @@ export class Layout {
 export async function prepareLayout(layout: Layout): Promise<void> {
 	try {
 		await makeFolder(layout.root, dataMode);
-		const {blobs, partials, quarantine, digests, memory, published, own, uploads, jobs, keys} = layout;
-		for (const folder of [blobs, partials, quarantine, digests, memory, published, own, uploads, jobs, keys]) {
+		const {blobs, partials, quarantine, digests, memory, published, uploads, jobs, keys} = layout;
+		for (const folder of [blobs, partials, quarantine, digests, memory, published, uploads, jobs, keys]) {
 			await makeFolder(folder);
 		}
 	} catch (error) {

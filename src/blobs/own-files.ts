@@ -5,12 +5,14 @@
  * missing because a restore was incomplete, or a disk was not there: then a mark says that the file had been published,
  * and it stays. Whoever publishes marks files once their record is written, and takes the mark away before that goes.
  */
-import {readdir, rm, writeFile} from 'node:fs/promises';
+import {rm, writeFile} from 'node:fs/promises';
 import {describe} from '../errors.js';
+import {makeFolder} from '../host-folders.js';
 import type {Host} from '../host.js';
 import {isSha1, isUuid, type Sha1, type Uuid} from '../image/manifest.js';
 import {bytesInWords} from './keep-limits.js';
 import type {Layout} from './layout.js';
+import {listFolder} from './records.js';
 
 /** Named in the log; there may be thousands. */
 const mostNamed = 10;
@@ -37,6 +39,8 @@ export class OwnFiles {
 	readonly #parts: OwnFilesParts;
 	#marks: Map<Sha1, Uuid> | undefined;
 	#strays: Strays = {files: 0, bytes: 0};
+	/** Said once. */
+	#isRefused = false;
 
 	constructor(parts: OwnFilesParts) {
 		this.#parts = parts;
@@ -50,15 +54,21 @@ export class OwnFiles {
 	/** An image of ours that has a record has these files. That it cannot be written down is no failure of anybody's. */
 	async mark(uuid: Uuid, files: Iterable<Sha1>): Promise<void> {
 		const {layout, host} = this.#parts;
-		const marks = await this.#load();
-		for (const sha1 of files) {
-			if (!marks.has(sha1)) {
-				try {
+		try {
+			const marks = await this.#load();
+			for (const sha1 of files) {
+				if (!marks.has(sha1)) {
+					// Not before: a full disk keeps nobody from starting, and once it has room there is a next start.
+					await makeFolder(layout.own);
 					await writeFile(layout.ownFile(sha1, uuid), '');
 					marks.set(sha1, uuid);
-				} catch (error) {
-					host.log.warn({sha1, problem: describe(error)}, 'that a file was published here cannot be written down');
 				}
+			}
+			this.#isRefused = false;
+		} catch (error) {
+			if (!this.#isRefused) {
+				this.#isRefused = true;
+				host.log.warn({image: uuid, problem: describe(error)}, 'that files were published here cannot be written down');
 			}
 		}
 	}
@@ -75,15 +85,24 @@ export class OwnFiles {
 		}
 	}
 
-	/** Some mark was made for that image. */
+	/** Some mark was made for that image. Where nobody can tell, there may be. */
 	async names(uuid: Uuid): Promise<boolean> {
-		return [...(await this.#load()).values()].includes(uuid);
+		return this.#load().then(
+			marks => [...marks.values()].includes(uuid),
+			() => true,
+		);
 	}
 
 	/** Once, when all that is needed is pinned: deletes what a crash left without its image, and keeps what was published. */
 	async sweep(): Promise<readonly Sha1[]> {
 		const {layout, host, list, isPinned, pin} = this.#parts;
-		const marks = await this.#load();
+		const marks = await this.#load().catch((error: unknown) => {
+			const msg = 'files that no image needs are left, as it cannot be read which of them were published';
+			host.log.error({folder: layout.own, problem: describe(error)}, msg);
+		});
+		if (marks === undefined) {
+			return [];
+		}
 		const gone: Sha1[] = [];
 		const strays: {readonly sha1: Sha1; readonly size: number; readonly image: Uuid}[] = [];
 		const needed = this.#parts.needed();
@@ -117,7 +136,7 @@ export class OwnFiles {
 	async #load(): Promise<Map<Sha1, Uuid>> {
 		if (this.#marks === undefined) {
 			const marks = new Map<Sha1, Uuid>();
-			for (const name of await readdir(this.#parts.layout.own)) {
+			for (const name of await listFolder(this.#parts.layout.own)) {
 				const [sha1, uuid, ...more] = name.split('.');
 				if (isSha1(sha1) && isUuid(uuid) && more.length === 0) {
 					marks.set(sha1, uuid);

@@ -159,6 +159,9 @@ Files on their way.
 .It Pa published
 Images that were published here: a manifest each, as JSON.
 Their files are among the other blobs.
+.It Pa own
+Names only: which files were published here.
+Where the records of their images are lost they stay because of it.
 .It Pa quarantine
 Files that were not what they should be, with a note about each.
 .It Pa memory

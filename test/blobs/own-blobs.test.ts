@@ -141,6 +141,24 @@ test('what was published stays, also where nothing says any more what for', asyn
 	t.deepEqual(last.store.own.strays, {files: 0, bytes: 0});
 });
 
+test('that files are ours and cannot be written down is said once, and no failure', async t => {
+	const rig = await startStore(t);
+	const [one, two] = [1, 2].map(() => makeImage({size: 1000})) as [TestImage, TestImage];
+	const {uuid} = parseManifest(one.text);
+	await writeFile(rig.layout.own, 'in the way');
+	for (const image of [one, two]) {
+		await rig.store.own.mark(uuid, [sha1Of(image)]);
+	}
+	t.is(rig.host.linesLike(/cannot be written down/).length, 1);
+	await stored(rig.store, one.bytes);
+	t.deepEqual(await rig.store.own.sweep(), [], 'nobody can tell');
+	t.is(rig.host.linesLike({level: 50}).length, 1);
+	t.true(await rig.store.own.names(uuid));
+	await rm(rig.layout.own);
+	await rig.store.own.mark(uuid, [sha1Of(one), sha1Of(two)]);
+	t.is((await readdir(rig.layout.own)).length, 2);
+});
+
 test('a pinned blob whose file somebody deleted is not there, and can be stored anew', async t => {
 	const rig = await startStore(t);
 	const image = makeImage({size: 1000});
