@@ -65,7 +65,7 @@ test('no field leads out of the data directory', async t => {
 	}
 	t.deepEqual(await readdir(parent), ['data']);
 	const allowed =
-		/^(blobs|published|uploads|jobs|keys|partial|quarantine|digests|memory|version|lock\.sock|control\.sock|users\.json)/;
+		/^(blobs|published|own(?:$|\/[0-9a-f]{40}\.[0-9a-f-]{36}$)|uploads|jobs|keys|partial|quarantine|digests|memory|version|lock\.sock|control\.sock|users\.json)/;
 	const ofOperating = /^(usage|scrub|alive|(holds|history|hooks|prefetch|pins)\.json)/;
 	t.deepEqual(
 		(await filesOf(mirror.data)).filter(name => !allowed.test(name) && !ofOperating.test(name)),
