@@ -9,7 +9,19 @@ import type {Config} from './types.js';
 
 /** What the mirror keeps in the data directory, as `blobs/layout.ts` has it. */
 export const ownPlaces: readonly string[] = [
-	...['blobs', 'partial', 'quarantine', 'digests', 'memory', 'lock.sock', 'published', 'own', 'uploads', 'jobs', 'users.json'],
+	...[
+		'blobs',
+		'partial',
+		'quarantine',
+		'digests',
+		'memory',
+		'lock.sock',
+		'published',
+		'own',
+		'uploads',
+		'jobs',
+		'users.json',
+	],
 	...['keys', 'pins.json', 'usage', 'index', 'scrub', 'holds.json', 'history.json', 'hooks.json', 'prefetch.json'],
 	...['bundle-key.pem', 'trusted-keys', 'spool', 'alive', 'control.sock'],
 ];
