@@ -15,11 +15,7 @@ const firstChunkBytes = 64 * 1024;
 export function copiedList(from: Places, which: readonly number[], spare: SpareChunks): LaidOut {
 	const digests = new Uint32Array(which.length * digestWords);
 	const end = which.length === 0 ? marks.empty : marks.end;
-	let length = end.length;
-	for (const [at, place] of which.entries()) {
-		from.copyDigest(place, digests, at);
-		length += from.length(place);
-	}
+	const length = from.measure(which, digests) + end.length;
 	const etag = createHash('sha1').update(digests).digest('hex');
 	const copy = new Copy({from, which, end}, length, spare);
 	if (length <= firstChunkBytes) {
