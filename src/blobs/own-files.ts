@@ -22,6 +22,7 @@ export interface OwnFilesParts {
 	readonly host: Host;
 	/** All blobs that were made here. */
 	readonly list: () => Iterable<{readonly sha1: Sha1; readonly size: number}>;
+	readonly isHere: (sha1: Sha1) => boolean;
 	/** What images of sources have. */
 	readonly needed: () => ReadonlySet<Sha1>;
 	readonly isPinned: (sha1: Sha1) => boolean;
@@ -91,6 +92,19 @@ export class OwnFiles {
 			marks => [...marks.values()].includes(uuid),
 			() => true,
 		);
+	}
+
+	/** An image of ours has that file. Where nobody can tell, it may. */
+	async isOurs(sha1: Sha1): Promise<boolean> {
+		return this.#load().then(
+			marks => marks.has(sha1),
+			() => true,
+		);
+	}
+
+	/** An image of ours has that file, and it is not here. */
+	async isLost(sha1: string): Promise<boolean> {
+		return isSha1(sha1) && !this.#parts.isHere(sha1) && (await this.isOurs(sha1));
 	}
 
 	/** Once, when all that is needed is pinned: deletes what a crash left without its image, and keeps what was published. */

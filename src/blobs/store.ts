@@ -65,7 +65,8 @@ export class DiskStore implements BlobStore {
 		const {layout, host} = options;
 		this.#layout = layout;
 		this.#host = host;
-		this.quarantined = new Quarantine({layout, host, limits: options.quarantine});
+		const isLost = (sha1: string): Promise<boolean> => this.own.isLost(sha1);
+		this.quarantined = new Quarantine({layout, host, limits: options.quarantine, isLost});
 		this.images = new HeldImages(options);
 		this.#index = new BlobIndex(options);
 		this.#blobs = new KnownBlobs(host.metrics);
@@ -92,6 +93,7 @@ export class DiskStore implements BlobStore {
 		this.own = new OwnFiles({
 			...{layout, host, pin: (sha1, by) => this.pin(sha1, by), delete: sha1 => this.delete(sha1)},
 			list: () => [...this.#blobs.list()].filter(({source}) => source === 'local'),
+			isHere: sha1 => this.#blobs.get(sha1) !== undefined,
 			needed: () => this.images.needed(),
 			isPinned: sha1 => this.#pins.has(sha1),
 		});
@@ -232,7 +234,9 @@ export class DiskStore implements BlobStore {
 			const now = this.#blobs.get(sha1);
 			return now?.storedAtMs === blob.storedAtMs && now.changedAtMs === blob.changedAtMs;
 		};
-		return this.#files.moveAway(sha1, isMeant, file => this.quarantined.add(file, sha1, note));
+		return this.#files.moveAway(sha1, isMeant, async file => {
+			await this.quarantined.add(file, sha1, note, await this.own.isOurs(sha1));
+		});
 	}
 
 	async discard(partial: PartialBlob): Promise<void> {

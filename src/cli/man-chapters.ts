@@ -164,6 +164,9 @@ Names only: which files were published here.
 Where the records of their images are lost they stay because of it.
 .It Pa quarantine
 Files that were not what they should be, with a note about each.
+What was published here and nobody else has
+.Pq Pa *-published-SHA1
+is not swept.
 .It Pa memory
 What sources said and when.
 Without it nothing is lost but time.

@@ -141,6 +141,41 @@ test('what was published stays, also where nothing says any more what for', asyn
 	t.deepEqual(last.store.own.strays, {files: 0, bytes: 0});
 });
 
+test('a damaged file that was published is kept until there is another, or nobody needs it', async t => {
+	const root = await tempDir(t);
+	const images = [1, 2, 3, 4].map(() => makeImage({size: 1000}));
+	const [lost, again, dropped, fetched] = images as [TestImage, TestImage, TestImage, TestImage];
+	const rig = await startStore(t, {root});
+	const {store, host} = rig;
+	for (const image of [lost, again, dropped]) {
+		await stored(store, image.bytes);
+		await store.own.mark(parseManifest(image.text).uuid, [sha1Of(image)]);
+	}
+	await rig.fetch(fetched, [new FakeSupplier('a', fetched.bytes)]);
+	await rig.idle();
+	const note = {expected: {}, got: {}, suppliers: []};
+	for (const blob of [...store.list()]) {
+		t.true(await store.quarantineBlob(blob, note));
+	}
+	t.is(store.count, 0);
+	await stored(store, again.bytes);
+	await store.own.unmark([sha1Of(dropped)]);
+	store.quarantined.setLimits({keepForMs: 0, maxBytes: 0});
+	await store.quarantined.sweep();
+	const names = (await store.quarantined.list()).map(({name}) => name);
+	t.is(names.length, 1);
+	t.true(names[0]?.endsWith(`-published-${lost.sha1}`));
+	t.is(await host.metric('imgmirror_quarantine_bytes'), 1000, 'it takes its room all the same');
+	await rig.close();
+
+	const after = await startStore(t, {root});
+	t.is((await after.store.quarantined.list()).length, 1);
+	after.store.quarantined.setLimits({keepForMs: 0, maxBytes: 0});
+	await stored(after.store, lost.bytes);
+	await after.store.quarantined.sweep();
+	t.deepEqual(await readdir(after.layout.quarantine), []);
+});
+
 test('that files are ours and cannot be written down is said once, and no failure', async t => {
 	const rig = await startStore(t);
 	const [one, two] = [1, 2].map(() => makeImage({size: 1000})) as [TestImage, TestImage];

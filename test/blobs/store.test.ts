@@ -263,6 +263,36 @@ test('the quarantine keeps what is young enough and fits', async t => {
 	t.deepEqual(await readdir(layout.quarantine), []);
 });
 
+test('in quarantine, what was published and is nowhere else stays, also without its note', async t => {
+	const root = await tempDir(t);
+	const layout = new Layout(root);
+	await prepareLayout(layout);
+	const clock = new ManualClock(Date.now());
+	const lost = new Set(['a'.repeat(40)]);
+	const isLost = (sha1: string): Promise<boolean> => Promise.resolve(lost.has(sha1));
+	const limits = {keepForMs: 1000, maxBytes: 10};
+	const quarantine = new Quarantine({layout, host: testHost({clock}), limits, isLost});
+	for (const [sha1, isOurs] of [
+		['a', true],
+		['a', false],
+		['b', true],
+	] as const) {
+		const file = path.join(root, 'wrong');
+		await writeFile(file, Buffer.alloc(100));
+		await quarantine.add(file, sha1.repeat(40), {expected: {}, got: {}, suppliers: []}, isOurs);
+		await clock.advance(10);
+	}
+	const left = (await quarantine.list()).map(({name}) => name);
+	t.is(left.length, 1);
+	await rm(layout.quarantined(`${left[0] ?? ''}.json`));
+	await clock.advance(2 * 3_600_000);
+	await quarantine.sweep();
+	t.deepEqual(await readdir(layout.quarantine), left);
+	lost.clear();
+	await quarantine.sweep();
+	t.deepEqual(await readdir(layout.quarantine), []);
+});
+
 test('what cannot be moved into quarantine is deleted', async t => {
 	const root = await tempDir(t);
 	const layout = new Layout(root);
