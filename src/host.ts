@@ -174,6 +174,11 @@ export class Metrics {
 	);
 	readonly diskErrors = this.#counter('imgmirror_disk_errors_total', 'Writes that the disk refused.', ['code']);
 	readonly connections = this.#gauge('imgmirror_connections', 'Client connections open.', []);
+	readonly certificateEnd = this.#gauge(
+		'imgmirror_certificate_expires_timestamp_seconds',
+		'When the certificate of a listener runs out, in seconds since 1970.',
+		['address'],
+	);
 
 	// What is kept, and what goes.
 	readonly storeLimitBytes = this.#gauge(

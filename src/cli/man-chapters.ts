@@ -107,6 +107,7 @@ Of
 .It Dv SIGHUP
 The configuration is read again.
 A faulty one changes nothing.
+Certificates that were renewed in their place are taken without it.
 .It Dv SIGTERM , SIGINT
 It stops: answers are finished, transfers are suspended so that they resume.
 A second one stops it at once.

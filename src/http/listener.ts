@@ -4,24 +4,18 @@
  * It keeps the connections, their timeouts and what is no HTTP; requests go to the one `serve` that all listeners
  * share. Closing lets what runs come to its end; `destroy` does not.
  */
-import {chmod, readFile} from 'node:fs/promises';
+import {chmod} from 'node:fs/promises';
 import {createServer, type IncomingMessage, type Server, type ServerOptions, type ServerResponse} from 'node:http';
 import {createServer as createTlsServer, type Server as TlsServer} from 'node:https';
 import type {ServerOpts, Socket} from 'node:net';
-import {createSecureContext, type SecureContextOptions} from 'node:tls';
 import {codeOf, describe, UsageError} from '../errors.js';
+import {CertificateWatch, readCertificate, type Certificate, type TlsFiles} from './certificate.js';
 import {Connection} from './connection.js';
 import {Doors} from './doors.js';
 import type {Front} from './front.js';
 import {answerAndEnd, answerMalformed} from './malformed.js';
 import {RequestError} from './request-error.js';
 import {clearSocketPath} from './unix-socket.js';
-
-export interface TlsFiles {
-	readonly certFile: string;
-	readonly keyFile: string;
-	readonly minVersion: 'TLSv1.2' | 'TLSv1.3';
-}
 
 export interface ListenOptions {
 	/** `HOST:PORT`, `[V6]:PORT` or `unix:PATH`: by this name a listener is known again. */
@@ -69,6 +63,7 @@ export class Listener {
 	readonly #connections = new Map<Socket, Connection>();
 	#options: ListenOptions;
 	#doors: Doors | undefined;
+	#certificate: CertificateWatch | undefined;
 	#closed: Promise<void> | undefined;
 
 	/** Listens once it has resolved. Throws UsageError where that is not possible. */
@@ -79,9 +74,10 @@ export class Listener {
 		readonly limits: HttpLimits;
 	}): Promise<Listener> {
 		const {options} = context;
-		const secure = options.tls === undefined ? undefined : await readSecureContext(options.address, options.tls);
-		const listener = new Listener({...context, secure});
+		const certificate = options.tls === undefined ? undefined : await readCertificate(options.address, options.tls);
+		const listener = new Listener({...context, certificate});
 		await listener.#listen();
+		listener.#mindCertificate(certificate);
 		return listener;
 	}
 
@@ -90,9 +86,9 @@ export class Listener {
 		readonly serve: Serve;
 		readonly options: ListenOptions;
 		readonly limits: HttpLimits;
-		readonly secure: SecureContextOptions | undefined;
+		readonly certificate: Certificate | undefined;
 	}) {
-		const {front, serve, options, limits, secure} = context;
+		const {front, serve, options, limits, certificate} = context;
 		this.#front = front;
 		this.#serve = serve;
 		this.#options = options;
@@ -107,9 +103,9 @@ export class Listener {
 			requireHostHeader: false,
 		};
 		this.#server =
-			secure === undefined
+			certificate === undefined
 				? createServer(settings)
-				: createTlsServer({...settings, ...secure, handshakeTimeout: limits.headersTimeoutMs || 120_000});
+				: createTlsServer({...settings, ...certificate.secure, handshakeTimeout: limits.headersTimeoutMs || 120_000});
 		// Closing would end connections that Node takes for idle; what they are is known here.
 		this.#server.closeIdleConnections = () => undefined;
 		this.limit(limits);
@@ -139,8 +135,8 @@ export class Listener {
 
 	/** The same address with other files, or the same files read again: connections stay. */
 	async renew(options: ListenOptions): Promise<void> {
-		if (options.tls !== undefined && 'setSecureContext' in this.#server) {
-			this.#server.setSecureContext(await readSecureContext(options.address, options.tls));
+		if (options.tls !== undefined) {
+			await this.#certificate?.renew(options.tls);
 		}
 		if (options.path !== undefined && options.mode !== undefined && options.mode !== this.#options.mode) {
 			await chmod(options.path, options.mode);
@@ -155,6 +151,7 @@ export class Listener {
 	}
 
 	async #close(): Promise<void> {
+		this.#certificate?.stop();
 		// All in one tick, or clients would still come in by one of them.
 		const closing = [
 			new Promise<void>(resolve => void this.#server.close(() => resolve())),
@@ -176,6 +173,19 @@ export class Listener {
 	destroy(): void {
 		for (const socket of [...this.#connections.keys(), ...this.#sockets]) {
 			socket.destroy();
+		}
+	}
+
+	#mindCertificate(certificate: Certificate | undefined): void {
+		const {address, tls} = this.#options;
+		const server = this.#server;
+		if (certificate !== undefined && tls !== undefined && 'setSecureContext' in server) {
+			this.#certificate = new CertificateWatch(certificate, tls, {
+				...{host: this.#front.host, address},
+				take: secure => {
+					server.setSecureContext(secure);
+				},
+			});
 		}
 	}
 
@@ -272,18 +282,6 @@ export class Listener {
 /** The same for a TLS socket and the TCP socket below it. */
 function peerOf({remoteAddress = '', remotePort = 0}: Socket): string {
 	return `${remoteAddress} ${remotePort}`;
-}
-
-async function readSecureContext(address: string, tls: TlsFiles): Promise<SecureContextOptions> {
-	try {
-		const [cert, key] = await Promise.all([readFile(tls.certFile), readFile(tls.keyFile)]);
-		// TLS 1.2 stays possible: imgadm knows no newer.
-		const options: SecureContextOptions = {cert, key, minVersion: tls.minVersion};
-		createSecureContext(options);
-		return options;
-	} catch (error) {
-		throw new UsageError(`cannot use the certificate of ${address}`, {cause: error});
-	}
 }
 
 const explanations: ReadonlyMap<string | undefined, string> = new Map([

@@ -28,7 +28,8 @@ import {bodyNow, StandingAnswer, standingOf} from './standing.js';
 import {parseTarget} from './target.js';
 import {Together} from './together.js';
 
-export type {HttpLimits, ListenOptions, TlsFiles} from './listener.js';
+export type {TlsFiles} from './certificate.js';
+export type {HttpLimits, ListenOptions} from './listener.js';
 
 /** What may change while it runs. */
 export interface HttpSettings extends RouteSettings {

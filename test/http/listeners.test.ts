@@ -9,6 +9,7 @@ import {UsageError} from '../../src/errors.js';
 import {startHttp, type ListenOptions, type TlsFiles} from '../../src/http/server.js';
 import {testCertificates} from '../helpers/certificates.js';
 import {makeImage} from '../helpers/make-image.js';
+import {ManualClock} from '../helpers/manual-clock.js';
 import {sameBytes} from '../helpers/same-bytes.js';
 import {tempDir} from '../helpers/temp-dir.js';
 import {testHost} from '../helpers/test-host.js';
@@ -248,30 +249,110 @@ test('what is being sent goes on when its listener is closed', async t => {
 	await front.stop({drainMs: 0});
 });
 
-test('certificates are read again, for connections to come', async t => {
-	const directory = await tempDir(t);
+/** Whose certificate a listener shows. */
+function subjectAt(port: number): Promise<unknown> {
+	return new Promise((resolve, reject) => {
+		const socket = tlsConnect({port, host: '127.0.0.1', rejectUnauthorized: false}, () => {
+			resolve(socket.getPeerCertificate().subject.CN);
+			socket.destroy();
+		});
+		socket.on('error', reject);
+	});
+}
+
+async function certificateIn(directory: string): Promise<{certFile: string; keyFile: string}> {
 	const [certFile, keyFile] = [join(directory, 'cert'), join(directory, 'key')];
 	await copyFile(testCertificates.certFile, certFile);
 	await copyFile(testCertificates.keyFile, keyFile);
+	return {certFile, keyFile};
+}
+
+test('certificates are read again, for connections to come', async t => {
+	const {certFile, keyFile} = await certificateIn(await tempDir(t));
 	const listen = secure({certFile, keyFile});
 	const {front, port} = await startFront(t, {listen: [listen]});
-	const subject = (): Promise<unknown> =>
-		new Promise((resolve, reject) => {
-			const socket = tlsConnect({port, host: '127.0.0.1', rejectUnauthorized: false}, () => {
-				resolve(socket.getPeerCertificate().subject.CN);
-				socket.destroy();
-			});
-			socket.on('error', reject);
-		});
-	const before = await subject();
-	t.is(before, 'localhost');
+	t.is(await subjectAt(port), 'localhost');
 	await copyFile(testCertificates.clientCertFile, certFile);
 	await t.throwsAsync(front.setListeners([listen]), {message: /cannot use the certificate/});
-	t.is(await subject(), 'localhost');
+	t.is(await subjectAt(port), 'localhost');
 	await copyFile(testCertificates.clientKeyFile, keyFile);
 	await front.setListeners([listen]);
-	t.not(await subject(), 'localhost');
+	t.is(await subjectAt(port), 'imgmirror');
 	t.is(front.addresses.length, 1);
+});
+
+const everyMs = 60_000;
+const dayMs = 86_400_000;
+
+async function nextLook(clock: ManualClock): Promise<void> {
+	await clock.advance(everyMs);
+	// It ends with the timer for the next one.
+	await clock.timerDueIn(everyMs, everyMs);
+}
+
+test('a certificate that was renewed is taken without being told of', async t => {
+	const {certFile, keyFile} = await certificateIn(await tempDir(t));
+	const host = testHost({clock: new ManualClock()});
+	const {port} = await startFront(t, {listen: [secure({certFile, keyFile})], host});
+	const look = (): Promise<void> => nextLook(host.clock);
+	await look();
+	t.is(await subjectAt(port), 'localhost');
+	t.is(host.linesLike(/certificate/).length, 0);
+
+	// The key comes a moment later.
+	await copyFile(testCertificates.clientCertFile, certFile);
+	await look();
+	t.is(await subjectAt(port), 'localhost');
+	t.is(host.linesLike(/certificate/).length, 0);
+	await look();
+	await look();
+	t.is(host.linesLike(/cannot be read again: the old one stays/).length, 1);
+	t.is(await subjectAt(port), 'localhost');
+	await copyFile(testCertificates.clientKeyFile, keyFile);
+	await look();
+	t.is(host.linesLike(/has changed: new connections see the new one/).length, 1);
+	t.is(await subjectAt(port), 'imgmirror');
+});
+
+test('a certificate that runs out is told of in time, in the log, as a trouble and as a number', async t => {
+	const endMs = Date.parse('2120-01-01T00:00:00.000Z');
+	const host = testHost({clock: new ManualClock(endMs - 14 * dayMs - everyMs)});
+	const listen = secure();
+	const {front} = await startFront(t, {listen: [listen, tcp()], host});
+	const look = (): Promise<void> => nextLook(host.clock);
+	t.deepEqual(host.troubles.list(), []);
+	const text = await host.metrics.text();
+	t.true(text.includes(`certificate_expires_timestamp_seconds{address="${listen.address}"} ${endMs / 1000}`));
+	await look();
+	t.deepEqual(host.troubles.list(), []);
+	await look();
+	const soon = `the certificate of ${listen.address} runs out in 13 days (2120-01-01T00:00:00.000Z)`;
+	t.deepEqual(host.troubles.list(), [`${soon}: put a new one in its place, it is taken by itself`]);
+	await look();
+	t.is(host.linesLike(/"level":40.*runs out/).length, 1, 'once');
+	await front.setListeners([tcp()]);
+	t.deepEqual(host.troubles.list(), []);
+	t.false((await host.metrics.text()).includes('expires_timestamp_seconds{'));
+});
+
+test('a certificate that has run out is told of, from the moment it has', async t => {
+	const endMs = Date.parse('2120-01-01T00:00:00.000Z');
+	const host = testHost({clock: new ManualClock(endMs - everyMs)});
+	await startFront(t, {listen: [secure()], host});
+	t.regex(host.troubles.list().join(), /runs out in 0 hours/);
+	await nextLook(host.clock);
+	t.is(host.linesLike({level: 50}).length, 0);
+	await nextLook(host.clock);
+	t.regex(host.troubles.list().join(), /has run out \(2120.*clients refuse it$/);
+	await nextLook(host.clock);
+	t.is(host.linesLike(/"level":50.*has run out/).length, 1);
+});
+
+test('a certificate that does not hold yet is told of at the start', async t => {
+	const host = testHost({clock: new ManualClock(Date.parse('2019-12-31T00:00:00.000Z'))});
+	await startFront(t, {listen: [secure()], host});
+	t.regex(host.troubles.list().join(), /holds from 2020-01-01T00:00:00.000Z on only/);
+	t.is(host.linesLike(/"level":50.*holds from/).length, 1);
 });
 
 test('IPv6 addresses stand in brackets', async t => {
