@@ -4,7 +4,7 @@
  * Everything that answers a client comes through `answerTo`; the rooms below know codes, and nothing of HTTP.
  */
 import type {IncomingHttpHeaders} from 'node:http';
-import {InvalidParameterError, MirrorError, RefusedError, ValidationError, type FieldFault} from '../errors.js';
+import {codeOf, InvalidParameterError, MirrorError, RefusedError, ValidationError, type FieldFault} from '../errors.js';
 import {PartlyRefused, RequestError} from './request-error.js';
 
 /** Every code of IMGAPI (contract 3) and its status; below the line, those that HTTP and bundles need besides. */
@@ -89,6 +89,9 @@ const words: ReadonlyMap<string, string> = new Map([
 	['LOOP', 'RemoteSourceError'],
 ]);
 
+/** Of the system: what is asked for is there, and will be had a moment later. */
+const tooManyOpen: ReadonlySet<string> = new Set(['EMFILE', 'ENFILE']);
+
 export interface ErrorAnswer {
 	readonly status: number;
 	/** IMGAPI's. */
@@ -104,6 +107,10 @@ export interface ErrorAnswer {
 export function answerTo(error: unknown, asker: IncomingHttpHeaders = {}): ErrorAnswer {
 	const code = error instanceof MirrorError ? wordFor(error) : undefined;
 	if (!(error instanceof MirrorError) || code === undefined) {
+		if (tooManyOpen.has(codeOf(error) ?? '')) {
+			const busy = answer('ServiceUnavailableError', 'the mirror has as many files open as it may: try again in a moment');
+			return {...busy, headers: {'Retry-After': '1'}};
+		}
 		return answer('InternalError', 'the mirror failed to answer; its log says why');
 	}
 	return {
