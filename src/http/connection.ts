@@ -6,6 +6,7 @@
  */
 import type {Socket} from 'node:net';
 import type {IncomingMessage} from 'node:http';
+import type {Clock, Timer} from '../host.js';
 import type {Peer} from './callers.js';
 
 /** What a connection needs to know of an exchange. */
@@ -19,28 +20,35 @@ export interface Queued {
 
 /** More requests than this sent ahead are left unanswered, as a server may: their client sends them again. */
 const maxQueued = 32;
+/** How long somebody who sends what makes no sense is listened to behind the last answer, so that it arrives. */
+const lingerMs = 2000;
 /** Where the parser cannot be stopped, the connection ends after so many: Node keeps each of them as long as it lasts. */
 const maxDropped = 100;
 
 export class Connection {
 	readonly socket: Socket;
 	readonly peer: Peer;
+	readonly #clock: Clock;
 	/** Reads what comes before Node's parser does. */
 	reader: {readonly heard: (request: IncomingMessage) => void} | undefined;
 	#current: Queued | undefined;
 	readonly #waiting: {readonly exchange: Queued; readonly start: () => void}[] = [];
 	#last: Queued | undefined;
 	#closing = false;
-	#broken = false;
+	/** How much had come when it made no sense any more. */
+	#brokenAt: number | undefined;
+	#lingering: Timer | undefined;
 	#used = false;
 	#dropped = 0;
 
-	constructor(socket: Socket, kind: Peer['kind']) {
+	constructor(socket: Socket, kind: Peer['kind'], clock: Clock) {
 		this.socket = socket;
+		this.#clock = clock;
 		// The address is gone from the socket once it is closed.
 		this.peer = {kind, address: kind === 'tcp' ? socket.remoteAddress : undefined};
 		socket.once('close', () => {
 			this.#closing = true;
+			this.#lingering?.cancel();
 			const left = this.#waiting.splice(0).map(({exchange}) => exchange);
 			this.#current?.over();
 			for (const exchange of left) {
@@ -72,9 +80,26 @@ export class Connection {
 
 	/** What came after a request made no sense; nothing more is read as HTTP. `true` the first time. */
 	break(): boolean {
-		const first = !this.#broken;
-		this.#broken = true;
+		const first = this.#brokenAt === undefined;
+		this.#brokenAt ??= this.socket.bytesRead;
 		return first;
+	}
+
+	/** How much has come since then. */
+	get garbageBytes(): number {
+		return this.socket.bytesRead - (this.#brokenAt ?? this.socket.bytesRead);
+	}
+
+	/** It is too much. `true`: no more is read until what is being answered has been. */
+	refuseGarbage(): boolean {
+		if (this.#current !== undefined) {
+			this.socket.pause();
+			return true;
+		}
+		if (this.#lingering === undefined) {
+			this.socket.destroy();
+		}
+		return false;
 	}
 
 	/** No more requests; those it has are answered, the last one perhaps by `error`. */
@@ -120,8 +145,19 @@ export class Connection {
 		if (next !== undefined) {
 			next.start();
 		} else if (this.#closing) {
-			this.socket.destroySoon();
+			this.#end();
 		}
+	}
+
+	/** Closing while more comes would reset the connection, and take the answer away from who sends it. */
+	#end(): void {
+		if (this.#brokenAt === undefined) {
+			this.socket.destroySoon();
+			return;
+		}
+		this.#lingering = this.#clock.after(lingerMs, () => this.socket.destroy());
+		this.socket.resume();
+		this.socket.end();
 	}
 
 	/** Takes no more requests; ends once those it has are answered. */

@@ -211,7 +211,8 @@ export class Listener {
 		});
 		server.on(this.#options.tls === undefined ? 'connection' : 'secureConnection', (socket: Socket) => {
 			const {path, control = false} = this.#options;
-			const connection = new Connection(socket, control ? 'control' : path === undefined ? 'tcp' : 'unix');
+			const kind = control ? 'control' : path === undefined ? 'tcp' : 'unix';
+			const connection = new Connection(socket, kind, this.#front.host.clock);
 			this.#connections.set(socket, connection);
 			socket.once('close', () => this.#connections.delete(socket));
 			if (this.#closed !== undefined) {

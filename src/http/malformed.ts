@@ -25,8 +25,9 @@ export function answerMalformed(
 ): void {
 	const {code} = error;
 	if (!connection.break()) {
-		if (socket.bytesRead > maxGarbageBytes) {
-			socket.destroy();
+		if (connection.garbageBytes > maxGarbageBytes && connection.refuseGarbage()) {
+			const {address: remote} = connection.peer;
+			front.host.log.debug({remote}, 'what goes on behind the end of a request is not read');
 		}
 		return;
 	}

@@ -326,6 +326,40 @@ test('what is left of an answered upload stays within bounds, pipelined requests
 	);
 });
 
+test('who sends more than was said has the answer all the same, and is not read for ever', async t => {
+	const {port, mirror, head, host} = await start(t);
+	const {take} = mirror.publish;
+	for (const isHeld of [false, true]) {
+		let release: () => void = () => undefined;
+		const held = new Promise<void>(resolve => (release = resolve));
+		mirror.publish.take = async body => {
+			await take(body);
+			await (isHeld ? held : undefined);
+		};
+		const socket = await open(port);
+		const all = heard(socket);
+		socket.write(head('content-length: 300000'));
+		socket.write(Buffer.alloc(300_000));
+		// A file that grows while it is sent.
+		socket.write(Buffer.alloc(20_000_000));
+		if (isHeld) {
+			await host.logged(/behind the end of a request is not read/);
+			t.is(socket.bytesRead, 0);
+			release();
+		}
+		const answers = answersIn(await all);
+		t.deepEqual(
+			answers.map(({status}) => status),
+			[200],
+		);
+		t.regex(answers[0]?.head ?? '', /^connection: close$/im);
+		t.is(mirror.publish.bodies.at(-1)?.length, 300_000);
+	}
+	while ((await host.metric('imgmirror_connections')) > 0) {
+		await new Promise(resolve => setImmediate(resolve));
+	}
+});
+
 test('a stop lets an upload that is under way come to its end', async t => {
 	const {url, front, mirror, at} = await start(t);
 	let stopped: Promise<void> | undefined;
