@@ -108,7 +108,10 @@ export function answerTo(error: unknown, asker: IncomingHttpHeaders = {}): Error
 	const code = error instanceof MirrorError ? wordFor(error) : undefined;
 	if (!(error instanceof MirrorError) || code === undefined) {
 		if (tooManyOpen.has(codeOf(error) ?? '')) {
-			const busy = answer('ServiceUnavailableError', 'the mirror has as many files open as it may: try again in a moment');
+			const busy = answer(
+				'ServiceUnavailableError',
+				'the mirror has as many files open as it may: try again in a moment',
+			);
 			return {...busy, headers: {'Retry-After': '1'}};
 		}
 		return answer('InternalError', 'the mirror failed to answer; its log says why');
