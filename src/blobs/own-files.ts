@@ -3,16 +3,17 @@
  *
  * Blobs of our own that no image needs are what a crash left of a publication, and go at the start. But a record may be
  * missing because a restore was incomplete, or a disk was not there: then a mark says that the file had been published,
- * and it stays. Whoever publishes marks files once their record is written, and takes the mark away before that goes.
+ * and it stays, also where a source had it first. Each image has its own marks, as several may have one file. Whoever
+ * publishes marks files once their record is written, and takes the marks away before that goes.
  */
-import {rm, writeFile} from 'node:fs/promises';
+import {writeFile} from 'node:fs/promises';
 import {describe} from '../errors.js';
 import {makeFolder} from '../host-folders.js';
 import type {Host} from '../host.js';
 import {isSha1, isUuid, type Sha1, type Uuid} from '../image/manifest.js';
 import {bytesInWords} from './keep-limits.js';
 import type {Layout} from './layout.js';
-import {listFolder} from './records.js';
+import {listFolder, removeRecord} from './records.js';
 
 /** Named in the log; there may be thousands. */
 const mostNamed = 10;
@@ -20,8 +21,7 @@ const mostNamed = 10;
 export interface OwnFilesParts {
 	readonly layout: Layout;
 	readonly host: Host;
-	/** All blobs that were made here. */
-	readonly list: () => Iterable<{readonly sha1: Sha1; readonly size: number}>;
+	readonly list: () => Iterable<{readonly sha1: Sha1; readonly size: number; readonly source: string}>;
 	readonly isHere: (sha1: Sha1) => boolean;
 	/** What images of sources have. */
 	readonly needed: () => ReadonlySet<Sha1>;
@@ -38,7 +38,7 @@ export interface Strays {
 
 export class OwnFiles {
 	readonly #parts: OwnFilesParts;
-	#marks: Map<Sha1, Uuid> | undefined;
+	#marks: Map<Uuid, Set<Sha1>> | undefined;
 	#strays: Strays = {files: 0, bytes: 0};
 	/** Said once. */
 	#isRefused = false;
@@ -58,11 +58,11 @@ export class OwnFiles {
 		try {
 			const marks = await this.#load();
 			for (const sha1 of files) {
-				if (!marks.has(sha1)) {
+				if (marks.get(uuid)?.has(sha1) !== true) {
 					// Not before: a full disk keeps nobody from starting, and once it has room there is a next start.
 					await makeFolder(layout.own);
 					await writeFile(layout.ownFile(sha1, uuid), '');
-					marks.set(sha1, uuid);
+					add(marks, uuid, sha1);
 				}
 			}
 			this.#isRefused = false;
@@ -74,14 +74,16 @@ export class OwnFiles {
 		}
 	}
 
-	/** No image of ours has them, or will have in a moment. */
-	async unmark(files: Iterable<Sha1>): Promise<void> {
+	/** That image has them no more, or will not in a moment. It lasts, so that a record that is gone leaves no mark. */
+	async unmark(uuid: Uuid, files: Iterable<Sha1>): Promise<void> {
 		const marks = await this.#load();
 		for (const sha1 of files) {
-			const image = marks.get(sha1);
-			if (image !== undefined) {
-				marks.delete(sha1);
-				await rm(this.#parts.layout.ownFile(sha1, image), {force: true});
+			const own = marks.get(uuid);
+			if (own?.delete(sha1) === true) {
+				if (own.size === 0) {
+					marks.delete(uuid);
+				}
+				await removeRecord(this.#parts.layout.ownFile(sha1, uuid));
 			}
 		}
 	}
@@ -89,7 +91,7 @@ export class OwnFiles {
 	/** Some mark was made for that image. Where nobody can tell, there may be. */
 	async names(uuid: Uuid): Promise<boolean> {
 		return this.#load().then(
-			marks => [...marks.values()].includes(uuid),
+			marks => marks.has(uuid),
 			() => true,
 		);
 	}
@@ -97,7 +99,7 @@ export class OwnFiles {
 	/** An image of ours has that file. Where nobody can tell, it may. */
 	async isOurs(sha1: Sha1): Promise<boolean> {
 		return this.#load().then(
-			marks => marks.has(sha1),
+			marks => [...marks.values()].some(files => files.has(sha1)),
 			() => true,
 		);
 	}
@@ -117,28 +119,37 @@ export class OwnFiles {
 		if (marks === undefined) {
 			return [];
 		}
+		const images = new Map<Sha1, Uuid[]>();
+		for (const [uuid, files] of marks) {
+			for (const sha1 of files) {
+				images.set(sha1, [...(images.get(sha1) ?? []), uuid]);
+			}
+		}
 		const gone: Sha1[] = [];
-		const strays: {readonly sha1: Sha1; readonly size: number; readonly image: Uuid}[] = [];
+		const found: {readonly sha1: Sha1; readonly size: number}[] = [];
 		const needed = this.#parts.needed();
-		for (const {sha1, size} of list()) {
-			if (isPinned(sha1)) {
+		for (const {sha1, size, source} of list()) {
+			const isNeeded = isPinned(sha1);
+			const own = images.get(sha1) ?? [];
+			for (const image of own) {
+				// Also where another image has it, which may be deleted.
+				pin(sha1, `image ${image}`);
+			}
+			if (isNeeded) {
 				continue;
 			}
-			const image = marks.get(sha1);
-			if (image !== undefined) {
-				strays.push({sha1, size, image});
-			} else if (!needed.has(sha1) && (await this.#parts.delete(sha1))) {
+			if (own.length > 0) {
+				found.push({sha1, size});
+			} else if (source === 'local' && !needed.has(sha1) && (await this.#parts.delete(sha1))) {
 				gone.push(sha1);
 			}
 		}
-		for (const {sha1, image} of strays) {
-			pin(sha1, `image ${image}`);
-		}
-		this.#strays = {files: strays.length, bytes: strays.reduce((bytes, {size}) => bytes + size, 0)};
+		const strays = found.flatMap(({sha1}) => (images.get(sha1) ?? []).map(image => ({sha1, image})));
+		this.#strays = {files: found.length, bytes: found.reduce((bytes, {size}) => bytes + size, 0)};
 		host.troubles.set('strays', inWords(this.#strays));
 		if (strays.length > 0) {
 			host.log.error(
-				{...this.#strays, strays: strays.slice(0, mostNamed).map(({sha1, image}) => ({sha1, image}))},
+				{...this.#strays, strays: strays.slice(0, mostNamed)},
 				`FILES THAT WERE PUBLISHED HERE HAVE NO IMAGE: put the records back into ${layout.published} and start again; ` +
 					`to let such a file go, delete its name in ${layout.own} before`,
 			);
@@ -146,20 +157,24 @@ export class OwnFiles {
 		return gone;
 	}
 
-	/** What is marked, for which image. */
-	async #load(): Promise<Map<Sha1, Uuid>> {
+	/** What is marked, by image. */
+	async #load(): Promise<Map<Uuid, Set<Sha1>>> {
 		if (this.#marks === undefined) {
-			const marks = new Map<Sha1, Uuid>();
+			const marks = new Map<Uuid, Set<Sha1>>();
 			for (const name of await listFolder(this.#parts.layout.own)) {
 				const [sha1, uuid, ...more] = name.split('.');
 				if (isSha1(sha1) && isUuid(uuid) && more.length === 0) {
-					marks.set(sha1, uuid);
+					add(marks, uuid, sha1);
 				}
 			}
 			this.#marks ??= marks;
 		}
 		return this.#marks;
 	}
+}
+
+function add(marks: Map<Uuid, Set<Sha1>>, uuid: Uuid, sha1: Sha1): void {
+	marks.set(uuid, (marks.get(uuid) ?? new Set()).add(sha1));
 }
 
 function inWords({files, bytes}: Strays): string | undefined {

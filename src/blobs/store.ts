@@ -92,7 +92,7 @@ export class DiskStore implements BlobStore {
 		this.keeper = this.#makeKeeper(options);
 		this.own = new OwnFiles({
 			...{layout, host, pin: (sha1, by) => this.pin(sha1, by), delete: sha1 => this.delete(sha1)},
-			list: () => [...this.#blobs.list()].filter(({source}) => source === 'local'),
+			list: () => [...this.#blobs.list()],
 			isHere: sha1 => this.#blobs.get(sha1) !== undefined,
 			needed: () => this.images.needed(),
 			isPinned: sha1 => this.#pins.has(sha1),

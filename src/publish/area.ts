@@ -162,8 +162,14 @@ export class PublishArea implements LocalImages {
 		}
 		this.#pin(image);
 		try {
+			if (before !== undefined) {
+				await this.#unmark(before, image);
+			}
 			await this.#store.writeRecord(this.#layout.publishedRecord(uuid), text);
 		} catch (error) {
+			if (before !== undefined) {
+				await this.#mark(before);
+			}
 			await this.#letGo(image, before);
 			throw error;
 		}
@@ -171,7 +177,6 @@ export class PublishArea implements LocalImages {
 		this.#sorted = undefined;
 		await this.#mark(image);
 		if (before !== undefined) {
-			await this.#unmark(before);
 			await this.#letGo(before, image);
 		}
 		return this.#manifestOf(image);
@@ -183,7 +188,7 @@ export class PublishArea implements LocalImages {
 		if (kept === undefined) {
 			return;
 		}
-		await this.#unmark(kept.image, uuid);
+		await this.#unmark(kept.image);
 		await this.#store.removeRecord(this.#layout.publishedRecord(uuid));
 		this.#images.delete(uuid);
 		this.#sorted = undefined;
@@ -248,6 +253,7 @@ export class PublishArea implements LocalImages {
 		if (movedFrom === undefined || this.#images.get(movedFrom)?.image.born !== born) {
 			return;
 		}
+		await this.#unmark({fields: {...fields, uuid: movedFrom}});
 		await this.#store.removeRecord(this.#layout.publishedRecord(movedFrom));
 		this.#images.delete(movedFrom);
 		this.#host.log.info({image: fields.uuid, movedFrom}, 'a change of uuid that a crash had cut short is done');
@@ -291,16 +297,11 @@ export class PublishArea implements LocalImages {
 		);
 	}
 
-	/** Of what it has, all that no image has, `but` for that one. That it may not work out is found at the next start. */
-	async #unmark({fields}: LocalImage, but?: Uuid): Promise<void> {
-		const needed = new Set<Sha1>();
-		for (const {image} of this.#images.values()) {
-			if (image.fields.uuid !== but) {
-				image.fields.files.forEach(({sha1}) => needed.add(sha1));
-			}
-		}
+	/** All that it has and `now` has not. That it may not work out is found at the next start. */
+	async #unmark({fields}: Pick<LocalImage, 'fields'>, now?: LocalImage): Promise<void> {
+		const needed = new Set(now?.fields.files.map(({sha1}) => sha1));
 		const files = fields.files.map(({sha1}) => sha1).filter(sha1 => !needed.has(sha1));
-		await this.#store.own.unmark(files).catch((error: unknown) => {
+		await this.#store.own.unmark(fields.uuid, files).catch((error: unknown) => {
 			this.#host.log.warn({image: fields.uuid, problem: describe(error)}, 'that a file is ours no more is not written');
 		});
 	}

@@ -117,8 +117,8 @@ test('what was published stays, also where nothing says any more what for', asyn
 	const uuids = [published, taken].map(({text}) => parseManifest(text).uuid) as [Uuid, Uuid];
 	await before.store.own.mark(uuids[0], [sha1Of(published)]);
 	await before.store.own.mark(uuids[1], [sha1Of(taken), sha1Of(published)]);
-	await before.store.own.unmark([sha1Of(taken), sha1Of(orphan)]);
-	t.deepEqual([await before.store.own.names(uuids[0]), await before.store.own.names(uuids[1])], [true, false]);
+	await before.store.own.unmark(uuids[1], [sha1Of(taken), sha1Of(orphan)]);
+	t.deepEqual(await Promise.all(uuids.map(uuid => before.store.own.names(uuid))), [true, true]);
 	await before.close();
 
 	const after = await startStore(t, {root});
@@ -131,7 +131,10 @@ test('what was published stays, also where nothing says any more what for', asyn
 	t.true(after.store.isPinned(sha1Of(published)));
 	const [line] = after.host.linesLike({level: 50});
 	t.regex(line?.msg ?? '', /^FILES THAT WERE PUBLISHED HERE HAVE NO IMAGE/);
-	t.deepEqual(line?.['strays'], [{sha1: sha1Of(published), image: uuids[0]}]);
+	const strays = [...uuids].sort().map(image => ({sha1: sha1Of(published), image}));
+	t.deepEqual(line?.['strays'], strays);
+	await after.store.own.unmark(uuids[1], [sha1Of(published)]);
+	t.deepEqual(await Promise.all(uuids.map(uuid => after.store.own.names(uuid))), [true, false]);
 	await after.close();
 
 	// The operator lets it go.
@@ -159,7 +162,7 @@ test('a damaged file that was published is kept until there is another, or nobod
 	}
 	t.is(store.count, 0);
 	await stored(store, again.bytes);
-	await store.own.unmark([sha1Of(dropped)]);
+	await store.own.unmark(parseManifest(dropped.text).uuid, [sha1Of(dropped)]);
 	store.quarantined.setLimits({keepForMs: 0, maxBytes: 0});
 	await store.quarantined.sweep();
 	const names = (await store.quarantined.list()).map(({name}) => name);
@@ -174,6 +177,26 @@ test('a damaged file that was published is kept until there is another, or nobod
 	await stored(after.store, lost.bytes);
 	await after.store.quarantined.sweep();
 	t.deepEqual(await readdir(after.layout.quarantine), []);
+});
+
+test('what was published stays, also where a source had it first; what only that had is not said to be ours', async t => {
+	const root = await tempDir(t);
+	const [published, other] = [1, 2].map(() => makeImage({size: 1000})) as [TestImage, TestImage];
+	const before = await startStore(t, {root});
+	for (const image of [published, other]) {
+		await before.fetch(image, [new FakeSupplier('a', image.bytes)]);
+	}
+	await before.idle();
+	await before.store.own.mark(parseManifest(published.text).uuid, [sha1Of(published)]);
+	await before.close();
+
+	const after = await startStore(t, {root});
+	t.deepEqual(await after.store.own.sweep(), []);
+	t.deepEqual(after.store.own.strays, {files: 1, bytes: 1000});
+	t.deepEqual(
+		[published, other].map(image => after.store.isPinned(sha1Of(image))),
+		[true, false],
+	);
 });
 
 test('that files are ours and cannot be written down is said once, and no failure', async t => {

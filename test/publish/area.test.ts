@@ -1,5 +1,5 @@
 import {randomUUID} from 'node:crypto';
-import {copyFile, readFile, rm, writeFile} from 'node:fs/promises';
+import {copyFile, readFile, readdir, rm, writeFile} from 'node:fs/promises';
 import path from 'node:path';
 import fc from 'fast-check';
 import test from 'ava';
@@ -126,6 +126,46 @@ test('icons that no record names go at the start, as do files that no image has'
 	const again = await rig.restart();
 	t.deepEqual((await again.litter()).published, [`${id}.json`, 'notes.txt'].sort());
 	t.deepEqual((await again.litter()).blobs, [sha1Of(Buffer.from('mine'))]);
+});
+
+test('what an image has whose record is lost stays under its name: after a change of uuid, and where another has its file', async t => {
+	const rig = await startPublisher(t);
+	const moving = await published(rig, {activate: false, content: 'moving'});
+	const [one, other] = [await published(rig, {content: 'shared'}), await published(rig, {content: 'shared'})];
+	const to = uuid();
+	await rig.publisher.update(moving, {uuid: to}, change());
+	for (const id of [to, other]) {
+		await rig.publisher.addIcon(id, {contentType: 'image/png', sha1: undefined, size: 1, body: bodyOf('x')}, change());
+	}
+	await rig.close();
+	const kept = await Promise.all(
+		[to, other].map(
+			async id => [rig.layout.publishedRecord(id), await readFile(rig.layout.publishedRecord(id))] as const,
+		),
+	);
+	for (const [file] of kept) {
+		await rm(file);
+	}
+
+	const without = await rig.restart();
+	t.is((await without.litter()).published.filter(name => name.includes('.icon.')).length, 2);
+	t.deepEqual(without.store.own.strays, {files: 1, bytes: 6});
+	// The file is the other one's as well as before.
+	await without.publisher.delete(one, {forceAllChannels: false}, change());
+	const again = await without.restart();
+	t.deepEqual(again.store.own.strays, {files: 2, bytes: 12});
+	await again.close();
+
+	for (const [file, text] of kept) {
+		await writeFile(file, text);
+	}
+	const mended = await again.restart();
+	t.deepEqual([mended.publisher.list().length, mended.store.own.strays.files], [2, 0]);
+	for (const id of [to, other]) {
+		t.is((await mended.publisher.icon(id)).bytes.toString(), 'x');
+		await mended.publisher.delete(id, {forceAllChannels: false}, change());
+	}
+	t.deepEqual([await mended.litter(), await readdir(rig.layout.own)], [{uploads: [], published: [], blobs: []}, []]);
 });
 
 test('a crash in the middle of a change of uuid leaves the image under one', async t => {

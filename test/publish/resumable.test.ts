@@ -272,7 +272,9 @@ test('a blob that was about to become an image goes with its upload', async t =>
 	await rig.publisher.uploads.append(id, 0, bodyOf(content));
 	const image = await rig.publisher.uploads.finish(id, change());
 	await rig.close();
+	// As before there was a record.
 	await rm(rig.layout.publishedRecord(image.uuid));
+	await rm(rig.layout.ownFile(sha1Of(content), image.uuid));
 	const file = rig.layout.uploadInfo(id);
 	const before = JSON.parse(await readFile(file, 'utf8')) as Record<string, unknown>;
 	await writeFile(file, JSON.stringify({...before, image: undefined}));
