@@ -6,7 +6,8 @@
  */
 import {MirrorError} from '../errors.js';
 import type {Timer} from '../host.js';
-import type {Passage, PassageOptions, Rider} from './passage.js';
+import type {Passage} from './passage.js';
+import type {PassageOptions, Rider} from './passage-options.js';
 import type {Passages} from './passages.js';
 import type {Reader} from './reader.js';
 import {freeBytesOf} from './watermark.js';

@@ -8,13 +8,12 @@
  */
 import {createHash, type Hash} from 'node:crypto';
 import {IntegrityError, MirrorError, asError} from '../errors.js';
-import type {Host} from '../host.js';
 import type {FlightStatus} from './flight-status.js';
 import {sumOf} from './growing.js';
 import type {Digests} from './hashing.js';
 import {Meter} from './meter.js';
-import type {PartialBlob, Wanted} from './partial.js';
-import {Supply, type Supplier} from './supply.js';
+import type {OnDisk, PassageKeeper, PassageOptions, Rider} from './passage-options.js';
+import {Supply} from './supply.js';
 import {wrongness} from './verdict.js';
 import {freeBytesOf} from './watermark.js';
 import {Window, type Batch} from './window.js';
@@ -22,43 +21,6 @@ import {Window, type Batch} from './window.js';
 /** Who is behind may keep the others waiting for so long, until it has been at the front without that. */
 const holdUpMs = 1000;
 const diskReadBytes = 262_144;
-/** What had reached the disk before it refused more. Nothing is added to it. */
-export interface OnDisk {
-	readonly partial: PartialBlob;
-	readonly bytes: number;
-}
-
-/** One client. */
-export interface Rider {
-	/** Of the next byte that it needs. */
-	position: number;
-	/** It takes nothing at the moment. */
-	isStalled: boolean;
-	/** How long it has kept others waiting. */
-	heldUpMs: number;
-	/** Its range has the end of the file in it. */
-	readonly verifies: boolean;
-	/** What it rides in; passages say. */
-	passage: Passage | undefined;
-}
-
-export interface PassageOptions {
-	readonly wanted: Wanted;
-	readonly host: Host;
-	readonly suppliers: () => readonly Supplier[];
-	readonly retries: number;
-	readonly patienceMs?: number | undefined;
-	readonly onDisk: OnDisk | undefined;
-}
-
-/** Whoever has all passages. */
-export interface PassageKeeper {
-	/** How much each may keep. */
-	readonly keepBytes: number;
-	begun(passage: Passage): void;
-	/** Nobody can get on in it any more. */
-	over(passage: Passage): void;
-}
 
 interface Beginning {
 	readonly riders: readonly Rider[];
@@ -76,7 +38,7 @@ interface Beginning {
 export class Passage {
 	readonly #options: PassageOptions;
 	readonly #keeper: PassageKeeper;
-	readonly #supply: Supply;
+	#supply: Supply;
 	readonly #meter: Meter;
 	readonly #beganAtMs: number;
 	readonly #beganAt: number;
@@ -85,9 +47,9 @@ export class Passage {
 	readonly #waiting = new Map<Rider, {readonly resolve: () => void; readonly reject: (error: Error) => void}>();
 	/** The last of what has come in. */
 	readonly #window: Window;
-	readonly #base: number;
+	#base: number;
 	#from: number;
-	readonly #hash: Hash | undefined;
+	#hash: Hash | undefined;
 	#isRight = false;
 	#isPulling = false;
 	#failure: Error | undefined;
@@ -103,7 +65,7 @@ export class Passage {
 		this.#hash = hash;
 		this.#window = new Window(batches);
 		this.#beganAt = Math.max(from, options.onDisk?.bytes ?? 0);
-		this.#supply = new Supply({...options, position: this.#beganAt, isBackground: () => this.#isStalled, after});
+		this.#supply = this.#supplyFrom(this.#beganAt, after);
 		this.#meter = new Meter(options.host.clock);
 		this.#meter.run();
 		this.#beganAtMs = options.host.clock.now();
@@ -138,7 +100,8 @@ export class Passage {
 		const {wanted} = this.#options;
 		return {
 			...{image: wanted.uuid, file: wanted.key, size: wanted.size, source: this.supplier},
-			...{written: this.#from, resumedFrom: this.#beganAt, followers: this.#riders.size},
+			// What has come by before is only read again, or hashed.
+			...{written: Math.max(this.#from, this.#beganAt), resumedFrom: this.#beganAt, followers: this.#riders.size},
 			...{waiting: false, background: false, passing: true},
 			...{bytesPerSecond: this.#meter.bytesPerSecond, sinceMs: this.#beganAtMs},
 		};
@@ -201,10 +164,11 @@ export class Passage {
 		}
 	}
 
-	/** A rider takes nothing: where none does, others may have the source. */
+	/** A rider takes nothing: where none does, others may have the source, and the memory. */
 	stalled(): void {
 		if (this.#isStalled) {
 			this.#supply.left();
+			this.trim();
 		}
 	}
 
@@ -224,11 +188,16 @@ export class Passage {
 		this.#onMoved?.();
 	}
 
-	/** Lets go of what no rider needs, down to what may be kept. */
+	/** Lets go of what no rider needs, down to what may be kept, and of all where that is not enough and none takes any. */
 	trim(): void {
 		while (this.#isFull && this.#behind.length === 0) {
 			// Riders have copies, and the sources' connections a use for the memory.
 			this.#supply.giveBack(this.#window.drop()?.chunks ?? []);
+		}
+		// One that has a connection keeps it, and there are not many of them.
+		const isIdle = !this.#isPulling && !this.#supply.isOpen && this.#isStalled;
+		if (isIdle && this.#window.bytes > this.#keeper.keepBytes) {
+			this.#goBack();
 		}
 	}
 
@@ -245,6 +214,30 @@ export class Passage {
 		const {oldest, bytes} = this.#window;
 		const isFree = oldest !== undefined && oldest.end <= freeBytesOf(this.#options.wanted);
 		return isFree && bytes > this.#keeper.keepBytes;
+	}
+
+	/** To where the first rider is: what comes from there on is fetched again when somebody takes it. */
+	#goBack(): void {
+		const position = Math.min(...[...this.#riders].map(rider => rider.position));
+		const {onDisk} = this.#options;
+		this.#window.dropUpTo(position);
+		const {oldest} = this.#window;
+		// What is on the disk may be there for some of the riders only.
+		if (oldest === undefined || oldest.from < (onDisk?.bytes ?? 0)) {
+			return;
+		}
+		this.#from = oldest.from;
+		this.#base = oldest.from;
+		this.#hash = oldest.before;
+		this.#isRight = false;
+		for (const {chunks} of this.#window.dropUpTo(Infinity)) {
+			this.#supply.giveBack(chunks);
+		}
+		this.#supply = this.#supplyFrom(oldest.from, this.#supply);
+	}
+
+	#supplyFrom(position: number, after: Supply | undefined): Supply {
+		return new Supply({...this.#options, position, isBackground: () => this.#isStalled, after});
 	}
 
 	#add(rider: Rider): void {

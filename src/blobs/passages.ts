@@ -2,7 +2,8 @@
  * The files that are on their way past the disk, so that whoever wants the same bytes of one finds who has them.
  */
 import type {FlightStatus} from './flight-status.js';
-import {Passage, type PassageKeeper, type PassageOptions, type Rider} from './passage.js';
+import {Passage} from './passage.js';
+import type {PassageKeeper, PassageOptions, Rider} from './passage-options.js';
 import type {Wanted} from './partial.js';
 
 /** What all passages together keep, apart from what each has just taken, and the most that one does. */

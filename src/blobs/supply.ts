@@ -11,6 +11,7 @@ import {Batches} from './batches.js';
 import {Candidates, offerOf, type CandidatesOptions} from './candidates.js';
 import {Gate} from './gate.js';
 import {GivingWay, type WayOptions} from './giving-way.js';
+import {sumOf} from './growing.js';
 import type {Wanted} from './partial.js';
 import type {Supplier, SupplierBody} from './supplier.js';
 
@@ -91,6 +92,11 @@ export class Supply {
 	/** The whole file's MD5 (base64) as the last supplier told it. */
 	get contentMd5(): string | undefined {
 		return this.#contentMd5;
+	}
+
+	/** A source sends, or would if it were let. */
+	get isOpen(): boolean {
+		return this.#current !== undefined;
 	}
 
 	/**
@@ -202,7 +208,7 @@ export class Supply {
 		if (useful.length === 0) {
 			return undefined;
 		}
-		const after = this.#position + sum(useful);
+		const after = this.#position + sumOf(useful);
 		if (after === this.#wanted.size && this.#sizeDecides(current) && (await this.#goesOn(current, signal))) {
 			this.#condemn(current.supplier, `the file has more than the ${this.#wanted.size} bytes of its manifest`);
 			this.restart();
@@ -411,8 +417,4 @@ function destroy(answered: Answered | 'restart' | undefined): void {
 	if (typeof answered === 'object') {
 		answered.body.stream.destroy();
 	}
-}
-
-function sum(chunks: readonly Buffer[]): number {
-	return chunks.reduce((bytes, chunk) => bytes + chunk.length, 0);
 }

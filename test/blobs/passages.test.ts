@@ -3,6 +3,8 @@ import {setImmediate as turn} from 'node:timers/promises';
 import fc from 'fast-check';
 import test from 'ava';
 import {IntegrityError, MirrorError} from '../../src/errors.js';
+import type {PartialBlob} from '../../src/blobs/partial.js';
+import type {OnDisk} from '../../src/blobs/passage-options.js';
 import {Passages} from '../../src/blobs/passages.js';
 import {PassThroughReader} from '../../src/blobs/pass-through.js';
 import type {Supplier, SupplyAt} from '../../src/blobs/supply.js';
@@ -20,10 +22,10 @@ import {readAll, startStore, wantedOf} from './start-store.js';
 interface Rig {
 	readonly host: TestHost<Clock>;
 	readonly passages: Passages;
-	reader(suppliers: readonly Supplier[], start?: number, end?: number): PassThroughReader;
+	reader(suppliers: readonly Supplier[], start?: number, end?: number, onDisk?: OnDisk): PassThroughReader;
 }
 
-/** All that is wanted is one image, of which nothing is on the disk. */
+/** All that is wanted is one image, of which nothing is on the disk unless given. */
 function rigFor(
 	image: TestImage,
 	{clock = hurriedClock, keptBytes = 1e9, retries = 0}: {clock?: Clock; keptBytes?: number; retries?: number} = {},
@@ -33,10 +35,10 @@ function rigFor(
 	return {
 		host,
 		passages,
-		reader: (suppliers, start = 0, end = image.size) =>
+		reader: (suppliers, start = 0, end = image.size, onDisk?) =>
 			new PassThroughReader({
 				...{wanted: wantedOf(image), host, passages, suppliers: () => suppliers, retries},
-				...{start, end, onDisk: undefined},
+				...{start, end, onDisk},
 			}),
 	};
 }
@@ -104,6 +106,24 @@ test('what has gone by for too long is fetched again; those who need it share th
 	}
 	t.deepEqual(a.opened, [0, 0]);
 	t.is(rig.passages.count, 0);
+});
+
+test('what was on the disk is not taken for what has come since, while it is hashed either', async t => {
+	const image = makeImage({size: 400_000});
+	const rig = rigFor(image);
+	const a = new FakeSupplier('a', image.bytes, [{holdAt: 300_000}]);
+	const written: number[] = [];
+	const read = async (into: Buffer, length: number, position: number): Promise<number> => {
+		written.push(...rig.passages.status().map(status => status.written - status.resumedFrom));
+		return image.bytes.copy(into, 0, position, position + length);
+	};
+	const onDisk = {partial: {read} as unknown as PartialBlob, bytes: 290_000};
+	const reader = rig.reader([a], 350_000, image.size, onDisk);
+	const reading = readAll(reader);
+	await a.reached(300_000);
+	t.deepEqual(written, [0, 0]);
+	a.release();
+	sameBytes(t, await reading, image.bytes.subarray(350_000));
 });
 
 test('a part further on is not waited for, unless all that comes before it is needed as well', async t => {
@@ -330,6 +350,33 @@ test('a client that is known to take nothing keeps nobody waiting', async t => {
 	sameBytes(t, Buffer.concat([begun, await readAll(fast)]), image.bytes);
 	sameBytes(t, Buffer.concat([had, await readAll(slow)]), image.bytes);
 	t.is(a.opened.length, 2);
+	t.deepEqual([rig.passages.count, clock.pending], [0, 0]);
+});
+
+test('where memory is short, a client that takes nothing keeps none, and goes on from where it is', async t => {
+	const clock = new ManualClock();
+	const image = makeImage({size: 8_000_000});
+	const rig = rigFor(image, {clock, keptBytes: 1_000_000});
+	const a = new FakeSupplier('a', image.bytes);
+	const [fast, slow] = [rig.reader([a]), rig.reader([a])];
+	const begun = await take(fast, 1);
+	const had = await take(slow, 10);
+	await clock.advance(2000);
+	const more = await take(fast, 4_000_000);
+	t.deepEqual([a.opened, rig.passages.count], [[0], 2]);
+	const others: PassThroughReader[] = [];
+	for (let start = 7_800_000; others.length < 8; start -= 10_000) {
+		const other = rig.reader([a], start, start + 10);
+		others.push(other);
+		sameBytes(t, await take(other, 5), image.bytes.subarray(start, start + 5));
+	}
+	t.is(rig.passages.count, 10);
+	others.forEach(other => {
+		other.close();
+	});
+	sameBytes(t, Buffer.concat([begun, more, await readAll(fast)]), image.bytes);
+	sameBytes(t, Buffer.concat([had, await readAll(slow)]), image.bytes);
+	t.is(a.opened.at(-1), 0);
 	t.deepEqual([rig.passages.count, clock.pending], [0, 0]);
 });
 
