@@ -216,3 +216,10 @@ function describeOne(error: Error): string {
 export function codeOf(error: unknown): string | undefined {
 	return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
 }
+
+/** What this process or this machine has no more of: that says nothing about the file that was asked for. */
+const exhausted: ReadonlySet<string> = new Set(['EMFILE', 'ENFILE', 'ENOMEM']);
+
+export function isExhausted(error: unknown): boolean {
+	return exhausted.has(codeOf(error) ?? '');
+}

@@ -7,13 +7,10 @@
 import {constants} from 'node:fs';
 import {lstat, open, type FileHandle} from 'node:fs/promises';
 import {join} from 'node:path';
-import {codeOf, IntegrityError} from '../errors.js';
+import {IntegrityError, codeOf, isExhausted} from '../errors.js';
 import {checkLayout, maxLayoutBytes, maxSignatureBytes, type BundleBlob, type BundleFiles} from './bundle-files.js';
 import {readPieces} from './file-pieces.js';
 import {blobPath, isDigest, maxIndexBytes} from './oci.js';
-
-/** What is wrong with this process or this machine, and not with the bundle. */
-const notOfTheFile: ReadonlySet<string> = new Set(['EMFILE', 'ENFILE', 'ENOMEM']);
 
 export class FolderBundle implements BundleFiles {
 	readonly name: string;
@@ -127,9 +124,7 @@ export class FolderBundle implements BundleFiles {
 			if (code === 'ENXIO' || code === 'EOPNOTSUPP') {
 				throw new IntegrityError(`${path} is no plain file`, {cause: error});
 			}
-			throw code !== undefined && notOfTheFile.has(code)
-				? error
-				: new IntegrityError(`${path} cannot be read`, {cause: error});
+			throw isExhausted(error) ? error : new IntegrityError(`${path} cannot be read`, {cause: error});
 		}
 		try {
 			if (!(await handle.stat()).isFile()) {

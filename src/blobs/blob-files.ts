@@ -5,7 +5,7 @@
  * what is known of them is changed in the tick in which that is true.
  */
 import {mkdir, open, rename, rm, stat, type FileHandle} from 'node:fs/promises';
-import {FileLostError, NoSpaceError, describe} from '../errors.js';
+import {FileLostError, MirrorError, NoSpaceError, describe, isExhausted} from '../errors.js';
 import type {Host} from '../host.js';
 import type {Sha1} from '../image/manifest.js';
 import {isAsStored, writeInfo, type BlobInfo} from './blob-info.js';
@@ -63,7 +63,9 @@ export class BlobFiles {
 			if ((error as NodeJS.ErrnoException).code === 'ENOENT') {
 				return undefined;
 			}
-			throw new FileLostError(`the file ${sha1} cannot be read from the disk`, {cause: error});
+			throw isExhausted(error)
+				? new MirrorError(`the file ${sha1} cannot be opened now`, {cause: error})
+				: new FileLostError(`the file ${sha1} cannot be read from the disk`, {cause: error});
 		});
 		const found = await handle?.stat().catch(() => undefined);
 		if (handle !== undefined && found !== undefined && isAsStored(info, found)) {

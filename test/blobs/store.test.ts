@@ -1,5 +1,6 @@
 import {mkdir, open, readFile, readdir, rm, stat, truncate, utimes, writeFile} from 'node:fs/promises';
 import path from 'node:path';
+import {fileURLToPath} from 'node:url';
 import test from 'ava';
 import {IntegrityError, UsageError} from '../../src/errors.js';
 import {Layout, prepareLayout} from '../../src/blobs/layout.js';
@@ -8,6 +9,7 @@ import {parseManifest} from '../../src/image/manifest.js';
 import {FakeSupplier} from '../helpers/fake-supplier.js';
 import {ManualClock} from '../helpers/manual-clock.js';
 import {makeImage} from '../helpers/make-image.js';
+import {run} from '../helpers/run-command.js';
 import {sameBytes} from '../helpers/same-bytes.js';
 import {tempDir} from '../helpers/temp-dir.js';
 import {testHost} from '../helpers/test-host.js';
@@ -382,4 +384,16 @@ test('a wrong file without its note is in quarantine all the same', async t => {
 	t.is((await quarantine.list()).length, 1);
 	t.is(host.linesLike(/is deleted/).length, 0);
 	t.is(host.linesLike(/put in order/).length, 1);
+});
+
+test('a blob that cannot be opened, as there are too many open files, is not taken for lost', async t => {
+	const child = fileURLToPath(new URL('opening-child.js', import.meta.url));
+	const {stdout} = await run('/bin/sh', [
+		'-c',
+		'ulimit -n 200; exec "$0" "$@"',
+		process.execPath,
+		child,
+		await tempDir(t),
+	]);
+	t.is(stdout, 'INTERNAL open\n');
 });
