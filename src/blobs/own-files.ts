@@ -7,7 +7,7 @@
  * publishes marks files once their record is written, and takes the marks away before that goes.
  */
 import {writeFile} from 'node:fs/promises';
-import {describe} from '../errors.js';
+import {codeOf, describe} from '../errors.js';
 import {makeFolder} from '../host-folders.js';
 import type {Host} from '../host.js';
 import {isSha1, isUuid, type Sha1, type Uuid} from '../image/manifest.js';
@@ -59,9 +59,7 @@ export class OwnFiles {
 			const marks = await this.#load();
 			for (const sha1 of files) {
 				if (marks.get(uuid)?.has(sha1) !== true) {
-					// Not before: a full disk keeps nobody from starting, and once it has room there is a next start.
-					await makeFolder(layout.own);
-					await writeFile(layout.ownFile(sha1, uuid), '');
+					await this.#write(layout.ownFile(sha1, uuid));
 					add(marks, uuid, sha1);
 				}
 			}
@@ -155,6 +153,19 @@ export class OwnFiles {
 			);
 		}
 		return gone;
+	}
+
+	async #write(file: string): Promise<void> {
+		try {
+			await writeFile(file, '');
+		} catch (error) {
+			if (codeOf(error) !== 'ENOENT') {
+				throw error;
+			}
+			// Not before: a full disk keeps nobody from starting, and once it has room there is a next start.
+			await makeFolder(this.#parts.layout.own);
+			await writeFile(file, '');
+		}
 	}
 
 	/** What is marked, by image. */

@@ -33,7 +33,7 @@ interface Looks {
 	readonly channels: readonly ChannelInfo[];
 }
 
-const readsAtOnce = 32;
+const filesAtOnce = 32;
 
 export class PublishArea implements LocalImages {
 	readonly #host: Host;
@@ -56,14 +56,7 @@ export class PublishArea implements LocalImages {
 	async load(): Promise<void> {
 		const names = await this.#store.listFolder(this.#layout.published);
 		const uuids = names.map(name => name.replace(/\.json$/, '')).filter((name, place) => name !== names[place]);
-		const left = uuids.filter(isUuid)[Symbol.iterator]();
-		await Promise.all(
-			Array.from({length: readsAtOnce}, async () => {
-				for (const uuid of left) {
-					await this.#read(uuid);
-				}
-			}),
-		);
+		await severalAtOnce(uuids.filter(isUuid), uuid => this.#read(uuid));
 		for (const {image} of [...this.#images.values()]) {
 			await this.#finishMove(image);
 		}
@@ -71,9 +64,8 @@ export class PublishArea implements LocalImages {
 			this.#pin(image);
 			this.#reportMissing(image);
 		}
-		for (const {image} of [...this.#images.values()]) {
-			await this.#mark(image);
-		}
+		// Where an older version published, that is thousands of names, once.
+		await severalAtOnce([...this.#images.values()], ({image}) => this.#mark(image));
 		await this.#removeStrayIcons(names);
 	}
 
@@ -328,4 +320,15 @@ export class PublishArea implements LocalImages {
 
 function reasonOf(uuid: Uuid): string {
 	return `image ${uuid}`;
+}
+
+async function severalAtOnce<T>(all: readonly T[], work: (one: T) => Promise<void>): Promise<void> {
+	const left = all.values();
+	await Promise.all(
+		Array.from({length: filesAtOnce}, async () => {
+			for (const one of left) {
+				await work(one);
+			}
+		}),
+	);
 }
