@@ -221,5 +221,5 @@ export function codeOf(error: unknown): string | undefined {
 const exhausted: ReadonlySet<string> = new Set(['EMFILE', 'ENFILE', 'ENOMEM']);
 
 export function isExhausted(error: unknown): boolean {
-	return exhausted.has(codeOf(error) ?? '');
+	return exhausted.has(codeOf(error) ?? '') || (error instanceof MirrorError && isExhausted(error.cause));
 }

@@ -4,7 +4,14 @@
  * Everything that answers a client comes through `answerTo`; the rooms below know codes, and nothing of HTTP.
  */
 import type {IncomingHttpHeaders} from 'node:http';
-import {codeOf, InvalidParameterError, MirrorError, RefusedError, ValidationError, type FieldFault} from '../errors.js';
+import {
+	InvalidParameterError,
+	isExhausted,
+	MirrorError,
+	RefusedError,
+	ValidationError,
+	type FieldFault,
+} from '../errors.js';
 import {PartlyRefused, RequestError} from './request-error.js';
 
 /** Every code of IMGAPI (contract 3) and its status; below the line, those that HTTP and bundles need besides. */
@@ -89,9 +96,6 @@ const words: ReadonlyMap<string, string> = new Map([
 	['LOOP', 'RemoteSourceError'],
 ]);
 
-/** Of the system: what is asked for is there, and will be had a moment later. */
-const tooManyOpen: ReadonlySet<string> = new Set(['EMFILE', 'ENFILE']);
-
 export interface ErrorAnswer {
 	readonly status: number;
 	/** IMGAPI's. */
@@ -107,10 +111,10 @@ export interface ErrorAnswer {
 export function answerTo(error: unknown, asker: IncomingHttpHeaders = {}): ErrorAnswer {
 	const code = error instanceof MirrorError ? wordFor(error) : undefined;
 	if (!(error instanceof MirrorError) || code === undefined) {
-		if (tooManyOpen.has(codeOf(error) ?? '')) {
+		if (isExhausted(error)) {
 			const busy = answer(
 				'ServiceUnavailableError',
-				'the mirror has as many files open as it may: try again in a moment',
+				'the mirror has as many files open, or as much memory in use, as it may: try again in a moment',
 			);
 			return {...busy, headers: {'Retry-After': '1'}};
 		}

@@ -577,6 +577,10 @@ for (const [error, status, code] of [
 	[new NoSpaceError('the disk is full'), 503, 'ServiceUnavailableError'],
 	[new StoppingError('going away'), 503, 'ServiceUnavailableError'],
 	[Object.assign(new RangeError('a secret of the system'), {code: 'EMFILE'}), 503, 'ServiceUnavailableError'],
+	[
+		new MirrorError('a secret file', {cause: Object.assign(new Error('all are open'), {code: 'ENFILE'})}),
+		...([503, 'ServiceUnavailableError'] as const),
+	],
 	[new MirrorError('a secret path /x'), 500, 'InternalError'],
 	[new TypeError('a secret bug'), 500, 'InternalError'],
 	['a secret string', 500, 'InternalError'],
