@@ -171,7 +171,7 @@ export const publishingOperations: readonly Operation[] = [
 	{
 		...{id: 'putImageFile', method: 'PUT', path: '/images/:uuid/file', group: publishing},
 		summary: 'The file of an image that has none',
-		text: '`compression` must be given, `sha1` should be. With `source` it is fetched from another server.',
+		text: '`compression` must be given, `sha1` should be. With `source` it is fetched from another server. An image that is activated keeps its file; one whose file was lost takes that very file again.',
 		right: 'publish',
 		query: {...how, ...describedFile, source: param('URL of another server to have it from.')},
 		headers: ifMatch,

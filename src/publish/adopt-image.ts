@@ -46,7 +46,7 @@ export class ImageAdoption {
 	readonly #how: How;
 	readonly #change: Change;
 	readonly #writes: LocalWrites;
-	readonly #store: Pick<PublishStore, 'importFile' | 'release'>;
+	readonly #store: Pick<PublishStore, 'importFile' | 'release' | 'stat'>;
 	readonly #pin = `adopting ${randomUUID()}`;
 	#theirs: Theirs | undefined;
 
@@ -56,7 +56,7 @@ export class ImageAdoption {
 		readonly how: How;
 		readonly change: Change;
 		readonly writes: LocalWrites;
-		readonly store: Pick<PublishStore, 'importFile' | 'release'>;
+		readonly store: Pick<PublishStore, 'importFile' | 'release' | 'stat'>;
 	}) {
 		const {image} = options;
 		if (image.problem !== undefined || image.manifest === undefined) {
@@ -99,8 +99,9 @@ export class ImageAdoption {
 		if (!isSame) {
 			throw new RefusedError('ImageUuidAlreadyExists', 'we have that uuid already, with another file');
 		}
-		// What is to go, or says nothing of its digest, is looked at first.
-		return found === undefined || (told !== undefined && this.#how.how !== 'move');
+		// What is to go, or says nothing of its digest, is looked at first; and where ours was lost, this one is taken.
+		const isHere = sha1 !== undefined && this.#store.stat(sha1) !== undefined;
+		return found === undefined || (told !== undefined && isHere && this.#how.how !== 'move');
 	}
 
 	/** Throws where a source has another file under that uuid. */

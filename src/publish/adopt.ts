@@ -30,13 +30,13 @@ const patienceMs = 5000;
 export class Adoption {
 	readonly #host: Host;
 	readonly #writes: LocalWrites;
-	readonly #store: Pick<PublishStore, 'importFile' | 'release'>;
+	readonly #store: Pick<PublishStore, 'importFile' | 'release' | 'stat'>;
 	readonly #upstream: Upstream;
 
 	constructor(options: {
 		readonly host: Host;
 		readonly writes: LocalWrites;
-		readonly store: Pick<PublishStore, 'importFile' | 'release'>;
+		readonly store: Pick<PublishStore, 'importFile' | 'release' | 'stat'>;
 		readonly upstream: Upstream;
 	}) {
 		this.#host = options.host;

@@ -117,6 +117,11 @@ export class PublishArea implements LocalImages {
 		return this.#unreadable.has(uuid);
 	}
 
+	/** Its file was lost: the disk has it no more, or what it had was wrong. */
+	lacksFile({fields}: LocalImage): boolean {
+		return fields.files.some(({sha1, size}) => this.#store.stat(sha1)?.size !== size);
+	}
+
 	/** The other images that have this one for their origin, in that channel if one is given. */
 	dependents(uuid: Uuid, channel: string | undefined): readonly Uuid[] {
 		return [...this.#images.values()]

@@ -148,7 +148,8 @@ export interface LocalWrites {
 	checkOrigin(origin: string | undefined, ask: Ask): Promise<boolean>;
 	/**
 	 * The image that a file is to be added to, after all checks that come before those of the file: channel, account,
-	 * is it there, whose is it, precondition, is it activated (ImageFilesImmutable).
+	 * is it there, whose is it, precondition, is it activated (ImageFilesImmutable). One whose file was lost may be given
+	 * that very file again.
 	 */
 	fileTarget(uuid: Uuid, change: Change): Promise<LocalImage>;
 	/** Checks the query parameters of a file (contract 6.6), and its announced size. */
@@ -172,7 +173,10 @@ export interface LocalWrites {
 	): Promise<HeldFile | undefined>;
 	/** `fileTarget`, `checkOffer`, `intake`, and the image has the file. */
 	addFile(uuid: Uuid, offer: FileOffer, change: Change): Promise<Manifest>;
-	/** Gives the image a file that is held, if it is still there and unactivated. Does not release it. */
+	/**
+	 * Gives the image a file that is held, if it is still there and unactivated, or has that very file. Does not release
+	 * it.
+	 */
 	setFile(uuid: Uuid, held: HeldFile, change: Change, born?: string): Promise<Manifest>;
 	/** AdminImportImage: the image is unactivated and has no file. */
 	importManifest(uuid: Uuid, manifest: unknown, change: Change & {readonly userAgent?: string}): Promise<Manifest>;

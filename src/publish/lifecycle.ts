@@ -230,7 +230,7 @@ export class Lifecycle implements LocalWrites {
 
 	async fileTarget(uuid: Uuid, change: Change): Promise<LocalImage> {
 		const image = await this.look(uuid, change);
-		if (image.fields.activated) {
+		if (image.fields.activated && !this.#area.lacksFile(image)) {
 			throw new RefusedError('ImageFilesImmutable', `image ${uuid} is activated: its file stays as it is`);
 		}
 		return image;
@@ -258,7 +258,9 @@ export class Lifecycle implements LocalWrites {
 	async addFile(uuid: Uuid, offer: FileOffer, change: Change): Promise<Manifest> {
 		const {born, fields} = await this.fileTarget(uuid, change);
 		const told = this.checkOffer(offer, change);
-		const held = await this.intake({...told, imageType: fields.type, body: offer.body}, change.ask);
+		// One that was lost: nothing but that very file is taken, and its sender need not know its digest.
+		const lost = fields.activated && told.sha1 === undefined ? fields.files[0]?.sha1 : told.sha1;
+		const held = await this.intake({...told, sha1: lost, imageType: fields.type, body: offer.body}, change.ask);
 		try {
 			return await this.setFile(uuid, held, change, born);
 		} finally {
@@ -271,10 +273,14 @@ export class Lifecycle implements LocalWrites {
 			if (born !== undefined && image.born !== born) {
 				throw new NotFoundError(`image ${uuid} was deleted while its file was on the way`);
 			}
-			if (image.fields.activated) {
-				throw new RefusedError('ImageAlreadyActivated', `image ${uuid} was activated while its file was on the way`);
+			if (!image.fields.activated) {
+				return {...image, fields: {...image.fields, files: [held.file]}};
 			}
-			return {...image, fields: {...image.fields, files: [held.file]}};
+			if (image.fields.files[0]?.sha1 !== held.sha1) {
+				throw new RefusedError('ImageAlreadyActivated', `image ${uuid} is activated, and has another file`);
+			}
+			// It had been lost, and is here again.
+			return image;
 		});
 	}
 

@@ -11,7 +11,16 @@ import {sameBytes} from '../helpers/same-bytes.js';
 import {tempDir} from '../helpers/temp-dir.js';
 import {dsapid, pair, put, sdcImgapi, smartosImageServer, trondn} from './old-servers.js';
 import {fileOf, idOf} from './other-server.js';
-import {change, offering, served, startPublisher, threeChannels, uuid, type PublisherRig} from './start-publisher.js';
+import {
+	change,
+	lose,
+	offering,
+	served,
+	startPublisher,
+	threeChannels,
+	uuid,
+	type PublisherRig,
+} from './start-publisher.js';
 
 async function adopt(
 	{publisher}: PublisherRig,
@@ -407,6 +416,21 @@ test('an image that cannot be taken is not moved either', async t => {
 	t.regex(told[taken.uuid] ?? '', /another file/);
 	t.deepEqual((await readdir(folder)).sort(), ['taken.json', 'taken.zfs.gz', 'wrong.json', 'wrong.zfs.gz']);
 	sameBytes(t, await fileOf(rig, idOf(taken)), Buffer.from('another'));
+});
+
+test('a file that was lost here is taken from the folder that still has it', async t => {
+	const image = makeImage();
+	const folder = await tempDir(t);
+	await pair(folder, 'a', image);
+	for (const how of ['copy', 'link'] as const) {
+		const rig = await startPublisher(t);
+		await adopt(rig, folder);
+		await lose(rig, idOf(image));
+		t.deepEqual(outcomes(await adopt(rig, folder, {how, dryRun: true})), {[image.uuid]: 'there'});
+		t.deepEqual((await rig.litter()).blobs, []);
+		t.deepEqual(outcomes(await adopt(rig, folder, {how})), {[image.uuid]: 'there'});
+		await isOurs(t, rig, image);
+	}
 });
 
 test('a second move of an image that is here checks it, and clears it away', async t => {

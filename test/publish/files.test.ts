@@ -2,12 +2,14 @@ import {rm, writeFile} from 'node:fs/promises';
 import test from 'ava';
 import {NoSpaceError} from '../../src/errors.js';
 import type {FileOffer} from '../../src/publish/api.js';
+import {fileOf} from './other-server.js';
 import {
 	SlowBody,
 	basic,
 	bodyOf,
 	change,
 	failure,
+	lose,
 	offer,
 	published,
 	served,
@@ -105,6 +107,23 @@ test('a file of no known kind is taken as declared, and the log tells', async t 
 	const id = await published(rig, {content: 'sixteen bytes....'});
 	t.is(rig.publisher.get(id)?.files[0]?.compression, 'gzip');
 	t.is(rig.host.linesLike(/does not begin as one with this compression/).length, 1);
+});
+
+test('a published image whose file was lost is given that very file again, and no other', async t => {
+	const rig = await startPublisher(t);
+	const id = await published(rig, {content: 'the file'});
+	const before = rig.publisher.get(id)?.text ?? '';
+	t.is(await failure(rig.publisher.addFile(id, offer(unread), change())), 'ImageFilesImmutable');
+	await lose(rig, id);
+	t.is(await failure(rig.publisher.addFile(id, offer('another'), change())), 'Download');
+	const told = offer('another', {sha1: sha1Of(Buffer.from('another'))});
+	t.is(await failure(rig.publisher.addFile(id, told, change())), 'ImageAlreadyActivated');
+	t.deepEqual((await rig.litter()).blobs, []);
+	t.is((await rig.publisher.addFile(id, offer('the file'), change())).text, before);
+	t.is(String(await fileOf(rig, id)), 'the file');
+	t.is(await failure(rig.publisher.addFile(id, offer(unread), change())), 'ImageFilesImmutable');
+	const later = await rig.restart();
+	t.is(String(await fileOf(later, id)), 'the file');
 });
 
 test('a body that breaks leaves nothing', async t => {

@@ -235,6 +235,16 @@ export async function published(
 	return made.uuid;
 }
 
+/** Its file turns out wrong on the disk. */
+export async function lose({publisher, store}: PublisherRig, image: Uuid): Promise<void> {
+	for (const {sha1} of publisher.get(image)?.files ?? []) {
+		const info = sha1 === undefined ? undefined : store.stat(sha1);
+		if (info !== undefined) {
+			await store.quarantineBlob(info, {expected: {}, got: {}, suppliers: []});
+		}
+	}
+}
+
 /** What went wrong, in the words that matter: class, refusal, and the faults of fields. */
 export async function failure(work: Promise<unknown> | (() => Promise<unknown>)): Promise<string> {
 	try {
