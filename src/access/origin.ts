@@ -57,12 +57,16 @@ export class Origins {
 		if (!this.#trusted.has(nearest)) {
 			return {address: nearest, rights: this.#outside};
 		}
-		const [address, ...others] = forwardedHops(headers).map(hops => this.#client(hops));
+		const [client, ...others] = forwardedHops(headers).map(hops => this.#client(hops));
 		// A proxy writes one of the headers and lets through what the client made up of the others.
-		if (address === undefined || others.some(other => other !== address)) {
+		if (client?.address === undefined || others.some(other => other.address !== client.address)) {
 			return {address: nearest, rights: this.#outside};
 		}
-		return this.#inside(address);
+		const {address} = client;
+		// Whether it says so by itself, or was a proxy that nobody told us of: as if it had come to us at once.
+		return [client, ...others].some(({forwards}) => forwards)
+			? {address, rights: this.#outside}
+			: this.#inside(address);
 	}
 
 	/** With what everybody may, and no more. */
@@ -84,14 +88,10 @@ export class Origins {
 		return origin;
 	}
 
-	/** The last hop that is no proxy of ours; the first one if all are. */
-	#client(hops: Hops): string | undefined {
-		for (const hop of hops.toReversed()) {
-			if (hop === undefined || !this.#trusted.has(hop)) {
-				return hop;
-			}
-		}
-		return hops[0];
+	/** The last hop that is no proxy of ours, and whether there is one before it; the first one if all are. */
+	#client(hops: Hops): {readonly address: string | undefined; readonly forwards: boolean} {
+		const at = hops.findLastIndex(hop => hop === undefined || !this.#trusted.has(hop));
+		return {address: hops[Math.max(0, at)], forwards: at > 0};
 	}
 
 	#inside(address: string): Origin {

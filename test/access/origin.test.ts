@@ -190,9 +190,13 @@ test('a trusted proxy is believed, from the right', t => {
 		['203.0.113.9', '203.0.113.9', outside],
 		['10.0.0.1', '10.0.0.1', inside],
 		['10.0.0.1, 203.0.113.9', '203.0.113.9', outside],
-		['203.0.113.9, 10.0.0.1', '10.0.0.1', inside],
+		// A neighbour that forwards for somebody is a proxy that nobody told us of.
+		['203.0.113.9, 10.0.0.1', '10.0.0.1', outside],
+		['10.0.0.2, 10.0.0.1', '10.0.0.1', outside],
+		['unknown, 10.0.0.1', '10.0.0.1', outside],
+		['10.0.0.1,192.0.2.7,192.0.2.8', '10.0.0.1', inside],
 		['10.0.0.1, 203.0.113.9, 192.0.2.7', '203.0.113.9', outside],
-		['203.0.113.9, 10.0.0.1 ,192.0.2.7,192.0.2.8', '10.0.0.1', inside],
+		['203.0.113.9, 10.0.0.1 ,192.0.2.7,192.0.2.8', '10.0.0.1', outside],
 		['192.0.2.7', '192.0.2.7', outside],
 		['127.0.0.1, 192.0.2.7', '127.0.0.1', inside],
 	] as const) {
@@ -224,8 +228,10 @@ test('a second header that a client made up wins nothing', t => {
 	]) {
 		t.deepEqual(sorted(proxied.of(tcp('127.0.0.1'), headers).rights), outside);
 	}
-	const agreed = {'x-real-ip': '10.0.0.1', 'x-forwarded-for': '1.1.1.1, 10.0.0.1', forwarded: 'for=10.0.0.1'};
+	const agreed = {'x-real-ip': '10.0.0.1', 'x-forwarded-for': '10.0.0.1, 192.0.2.7', forwarded: 'for=10.0.0.1'};
 	t.deepEqual(sorted(proxied.of(tcp('127.0.0.1'), agreed).rights), inside);
+	const behind = {...agreed, 'x-forwarded-for': '1.1.1.1, 10.0.0.1'};
+	t.deepEqual(sorted(proxied.of(tcp('127.0.0.1'), behind).rights), outside);
 });
 
 test('whatever a client writes in front, the address that a trusted proxy adds is what counts', t => {
