@@ -125,6 +125,8 @@ export interface ScrubReport {
 	readonly wrong: number;
 	readonly beganAt?: string;
 	readonly endedAt?: string;
+	/** When a file was last found right, before this start or after it. */
+	readonly rightAt?: string;
 	readonly nextAt?: string;
 	/** Published files that are wrong on our own disk, and for which there is no other. */
 	readonly damaged: readonly {

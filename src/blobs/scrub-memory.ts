@@ -17,6 +17,7 @@ export class ScrubMemory {
 	readonly #host: Host;
 	readonly #isHere: (sha1: Sha1) => boolean;
 	readonly #rightAtMs = new Map<Sha1, number>();
+	#lastMs: number | undefined;
 	#timer: Timer | undefined;
 	#saving: Promise<void> = Promise.resolve();
 
@@ -39,6 +40,7 @@ export class ScrubMemory {
 			const rightAtMs = /^\d{1,15}$/.test(at) ? Number(at) : undefined;
 			if (isSha1(sha1) && rightAtMs !== undefined) {
 				this.#rightAtMs.set(sha1, rightAtMs);
+				this.#lastMs = Math.max(rightAtMs, this.#lastMs ?? 0);
 			} else {
 				bad++;
 			}
@@ -52,8 +54,14 @@ export class ScrubMemory {
 		return this.#rightAtMs.get(sha1);
 	}
 
+	/** When any file was. `undefined`: none ever, as far as is known. */
+	get lastMs(): number | undefined {
+		return this.#lastMs;
+	}
+
 	right(sha1: Sha1): void {
-		this.#rightAtMs.set(sha1, this.#host.clock.now());
+		this.#lastMs = this.#host.clock.now();
+		this.#rightAtMs.set(sha1, this.#lastMs);
 		this.#timer ??= this.#host.clock.after(saveAfterMs, () => {
 			void this.save();
 		});

@@ -62,6 +62,8 @@ export type ScrubStep =
 
 export interface ScrubReport extends ScrubNumbers {
 	readonly running: boolean;
+	/** When a file was last found right, before this start or after it. */
+	readonly rightAt?: string;
 	/** When the schedule reads next. */
 	readonly nextAt?: string;
 }
@@ -137,9 +139,11 @@ export class Scrub {
 		const run = [...this.#runs].at(-1);
 		const numbers = (run ?? this.#last)?.numbers() ?? {files: 0, filesDone: 0, bytes: 0, bytesDone: 0, wrong: 0};
 		const nextAtMs = this.#schedule.nextAtMs();
+		const rightAtMs = this.#memory.lastMs;
 		return {
 			...numbers,
 			running: run !== undefined,
+			...(rightAtMs === undefined ? {} : {rightAt: new Date(rightAtMs).toISOString()}),
 			...(nextAtMs === undefined ? {} : {nextAt: new Date(nextAtMs).toISOString()}),
 		};
 	}

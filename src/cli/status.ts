@@ -221,13 +221,14 @@ function percent(part: number, whole: number): string {
 	return whole === 0 ? '100%' : `${Math.round((part / whole) * 100)}%`;
 }
 
-function verifiedOf({running, filesDone, files, wrong, endedAt, nextAt}: Storage['scrub'], now: number): Cell {
+function verifiedOf(scrub: Storage['scrub'], now: number): Cell {
+	const {running, filesDone, files, wrong, endedAt, rightAt, nextAt} = scrub;
 	const faults = wrong === 0 ? 'none was wrong' : `${counted(wrong, 'file')} wrong`;
 	const next = nextAt === undefined ? '' : `; next ${when(nextAt, now)}`;
 	const text = running
 		? `${grouped(filesDone)} of ${counted(files, 'file')} so far, ${faults}`
 		: endedAt === undefined
-			? `not yet${next}`
+			? `${rightAt === undefined ? 'not yet' : `last ${when(rightAt, now)}, before this start`}${next}`
 			: `${counted(files, 'file')} ${when(endedAt, now)}, ${faults}${next}`;
 	return {text, colour: wrong > 0 ? 'red' : undefined};
 }

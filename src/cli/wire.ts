@@ -83,6 +83,7 @@ const readScrub = shape({
 	wrong: number,
 	beganAt: maybeText,
 	endedAt: maybeText,
+	rightAt: maybeText,
 	nextAt: maybeText,
 	damaged: list(shape({uuid: text, name: text, sha1: text, since: text})),
 });

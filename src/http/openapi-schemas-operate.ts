@@ -168,6 +168,7 @@ export const operateSchemas: Readonly<Record<string, Schema>> = {
 		wrong: integer,
 		'beganAt?': time,
 		'endedAt?': time,
+		'rightAt?': time,
 		'nextAt?': time,
 		damaged: list(object({uuid, name: text, sha1: text, since: time})),
 	}),

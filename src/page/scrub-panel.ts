@@ -12,13 +12,15 @@ export function ScrubPanel({scrub}: {readonly scrub: ScrubReport}): VNode {
 	const {session, verifying} = usePage();
 	const mayOperate = useCell(session.state).rights.has('operate');
 	const run = useCell(verifying.state);
-	const {running, files, filesDone, bytes, bytesDone, wrong, endedAt, nextAt, damaged} = scrub;
+	const {running, files, filesDone, bytes, bytesDone, wrong, endedAt, rightAt, nextAt, damaged} = scrub;
 	const share = (done: number, all: number, wrongOnes: number): string =>
 		`${bytesText(done)} of ${bytesText(all)}${wrongOnes > 0 ? `, ${wrongOnes} wrong` : ''}`;
 	const found = wrong === 0 ? 'none wrong' : `${wrong} wrong`;
 	const last =
 		endedAt === undefined
-			? 'Files have not been read again yet.'
+			? rightAt === undefined
+				? 'Files have not been read again yet.'
+				: html`${'Files were last read again '}<${Ago} at=${rightAt} />${', before this start.'}`
 			: html`${'The last run ended '}<${Ago}
 						at=${endedAt}
 					/>${`: ${plural(filesDone, 'file')}, ${bytesText(bytesDone)}, ${found}.`}`;

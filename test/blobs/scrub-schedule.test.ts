@@ -77,7 +77,10 @@ test('what is remembered is on the disk a minute later, without anybody stopping
 	while ((await written()) === '') {
 		await settle();
 	}
-	t.is((await rig.again()).verifiedAtMs(info.sha1), rig.host.clock.now() - 60_000);
+	const again = await rig.again();
+	t.is(again.verifiedAtMs(info.sha1), rig.host.clock.now() - 60_000);
+	t.is(again.report().endedAt, undefined);
+	t.is(again.report().rightAt, new Date(rig.host.clock.now() - 60_000).toISOString());
 });
 
 test('a memory that is spoilt costs the files it speaks of another reading, and nothing else', async t => {

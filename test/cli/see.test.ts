@@ -72,6 +72,21 @@ const ill = (server: Awaited<ReturnType<typeof bench>>['server']): void => {
 	server.json('GET /mirror/failures', [failure(2), failure(1, {type: 'verification.failed', problem: 'another sha1'})]);
 };
 
+test('status says when files were last found right, also before the mirror was started', async t => {
+	const {io, server, run} = await bench(t);
+	const {files, filesDone, bytes, bytesDone, wrong, damaged, running, nextAt = ''} = scrub();
+	const since = {files, filesDone, bytes, bytesDone, wrong, damaged, running, nextAt};
+	for (const [report, line] of [
+		[{...since, rightAt: ago(2 * hour)}, 'last 2 h ago, before this start; next in 5 d'],
+		[since, 'not yet; next in 5 d'],
+	] as const) {
+		io.out = '';
+		server.json('GET /mirror/storage', storage({scrub: report}));
+		t.is(await run('status'), 0);
+		t.true(io.out.includes(`  verified   ${line}\n`), io.out);
+	}
+});
+
 test('status says what is not well, and is no failure for that', async t => {
 	const {io, server, run} = await bench(t);
 	ill(server);
