@@ -194,7 +194,7 @@ class Run {
 		}
 		this.#log.info(
 			{file: config.file, changes: changes.length},
-			changes.length === 0 ? 'configuration read again: nothing has changed' : 'configuration read again',
+			changes.length === 0 ? 'configuration read again: none of its keys has changed' : 'configuration read again',
 		);
 	}
 }

@@ -107,13 +107,6 @@ export class CertificateWatch {
 			if (this.#stopped || files !== this.#files) {
 				return;
 			}
-			this.#failures = 0;
-			if (found.digest === this.#shown.digest) {
-				this.#tell();
-				return;
-			}
-			const until = new Date(found.untilMs).toISOString();
-			host.log.info({address, until}, 'the certificate has changed: new connections see the new one');
 			this.#take(found);
 		} catch (error) {
 			this.#failures++;
@@ -126,7 +119,14 @@ export class CertificateWatch {
 	}
 
 	#take(found: Certificate): void {
-		this.#options.take(found.secure);
+		const {host, address, take} = this.#options;
+		if (found.digest !== this.#shown.digest || found.secure.minVersion !== this.#shown.secure.minVersion) {
+			take(found.secure);
+		}
+		if (found.digest !== this.#shown.digest) {
+			const until = new Date(found.untilMs).toISOString();
+			host.log.info({address, until}, 'the certificate has changed: new connections see the new one');
+		}
 		this.#shown = found;
 		this.#failures = 0;
 		this.#tell();

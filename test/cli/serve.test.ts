@@ -195,7 +195,7 @@ test('SIGHUP with a faulty file changes nothing, says every fault, and the next 
 
 	write({});
 	io.process.emit('SIGHUP');
-	await io.until(() => said(io).includes('configuration read again: nothing has changed'));
+	await io.until(() => said(io).includes('configuration read again: none of its keys has changed'));
 	t.is(io.mirror.reloads.length, 1);
 	io.process.emit('SIGTERM');
 	t.is(await code, 0);

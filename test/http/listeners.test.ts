@@ -270,7 +270,7 @@ async function certificateIn(directory: string): Promise<{certFile: string; keyF
 test('certificates are read again, for connections to come', async t => {
 	const {certFile, keyFile} = await certificateIn(await tempDir(t));
 	const listen = secure({certFile, keyFile});
-	const {front, port} = await startFront(t, {listen: [listen]});
+	const {front, port, host} = await startFront(t, {listen: [listen]});
 	t.is(await subjectAt(port), 'localhost');
 	await copyFile(testCertificates.clientCertFile, certFile);
 	await t.throwsAsync(front.setListeners([listen]), {message: /cannot use the certificate/});
@@ -279,6 +279,8 @@ test('certificates are read again, for connections to come', async t => {
 	await front.setListeners([listen]);
 	t.is(await subjectAt(port), 'imgmirror');
 	t.is(front.addresses.length, 1);
+	await front.setListeners([listen]);
+	t.is(host.linesLike(/certificate has changed: new connections see/).length, 1);
 });
 
 const everyMs = 60_000;
