@@ -29,7 +29,7 @@ import {NotFoundError, asError} from './errors.js';
 import {Events, LogTail, Metrics, createLogger, systemClock, type Host, type Logger} from './host.js';
 import {Troubles} from './host-troubles.js';
 import {startHttp, type HttpFront, type HttpSettings, type ListenOptions} from './http/server.js';
-import type {Manifest} from './image/manifest.js';
+import type {Manifest, Sha1} from './image/manifest.js';
 import {Mirror} from './mirror.js';
 
 export interface AssembleOptions {
@@ -116,7 +116,11 @@ async function build(
 	await prepareLayout(layout);
 	const keep = await keepLimits(config, layout.root);
 	const isBusy = watchLoop();
-	const store = new DiskStore({layout, host, hashing, quarantine: config.quarantine, keep, isBusy});
+	const onSent = (sha1: Sha1): void => {
+		flights.came(sha1);
+	};
+	const store = new DiskStore({layout, host, hashing, quarantine: config.quarantine, keep, isBusy, onSent});
+	const flights = new Flights({store, host, limits: flightLimits(config)});
 	const lock = await DataLock.take(layout);
 	undo.push(() => lock.release());
 	await store.load();
@@ -183,7 +187,6 @@ async function build(
 	await publishing.load();
 	await catalog.start();
 	undo.push(() => catalog.stop());
-	const flights = new Flights({store, host, limits: flightLimits(config)});
 	undo.push(() => flights.suspend());
 	const {publisher: publish, access} = publishing;
 	const mirror = new Mirror({host, version, catalog, store, flights, publish});

@@ -39,6 +39,8 @@ export interface StoreOptions {
 	readonly graceMs?: number;
 	/** Whether the mirror had much to do since it was last asked: what can wait does. Never, unless given. */
 	readonly isBusy?: () => boolean;
+	/** Told of each file that was sent here, once it is a blob. */
+	readonly onSent?: (sha1: Sha1) => void;
 	/** How long nothing must have changed in a folder before it is written down. */
 	readonly indexQuietMs?: number;
 }

@@ -9,6 +9,8 @@
 import type {FileHandle} from 'node:fs/promises';
 import {IntegrityError, MirrorError, NoSpaceError, asError} from '../errors.js';
 import type {Host} from '../host.js';
+import {ComeOtherwise, isItsBeginning, type HeldBlob} from './come-otherwise.js';
+import {commitPartial} from './commit-partial.js';
 import {Errands, type Errand} from './errands.js';
 import {Follower, NotCaching} from './follower.js';
 import type {DownloadEnd, DownloadOptions, OnStored, RightFile} from './download-options.js';
@@ -16,8 +18,9 @@ import type {Meter} from './meter.js';
 import type {PartialBlob, Wanted} from './partial.js';
 import {PassThroughReader} from './pass-through.js';
 import type {Place} from './places.js';
-import type {BlobInfo, BlobOrigin} from './store.js';
+import type {BlobInfo} from './store.js';
 import {StandingAside} from './standing-aside.js';
+import {StoredListeners} from './stored-listeners.js';
 import {Supply, fromDisk} from './supply.js';
 import {TransferEvents} from './transfer-events.js';
 import {unlessAborted} from './unless-aborted.js';
@@ -28,8 +31,6 @@ export type {DownloadEnd, DownloadOptions, OnStored, RightFile} from './download
 
 /** Verifications of one file in one download before it gives up: something here is wrong beyond blaming suppliers. */
 const maxVerifications = 8;
-/** Whoever stops the mirror has the second that the digests of so much take. */
-const shortBytes = 1_073_741_824;
 
 export class Download {
 	readonly wanted: Wanted;
@@ -40,8 +41,9 @@ export class Download {
 	readonly #host: Host;
 	readonly #watermark: Watermark;
 	readonly #followers = new Set<Follower>();
-	readonly #onStored = new Map<string, OnStored>();
+	readonly #onStored: StoredListeners;
 	readonly #abort = new AbortController();
+	readonly #comeOtherwise: ComeOtherwise;
 	readonly #errands = new Errands();
 	readonly #events: TransferEvents;
 	readonly #place: Place;
@@ -49,7 +51,7 @@ export class Download {
 	readonly #aside: StandingAside;
 	#settle: (end: DownloadEnd) => void = () => undefined;
 	#partial: PartialBlob | undefined;
-	/** Instead of a partial, where the file had come in before it was this transfer's turn. */
+	/** Instead of a partial, where the file came in otherwise: before it was this transfer's turn, or meanwhile. */
 	#blob: FileHandle | undefined;
 	#supply: Supply | undefined;
 	#right: RightFile | undefined;
@@ -61,6 +63,8 @@ export class Download {
 		this.#options = options;
 		this.wanted = options.wanted;
 		this.#host = options.host;
+		this.#onStored = new StoredListeners(options.host);
+		this.#comeOtherwise = new ComeOtherwise(options);
 		this.#watermark = new Watermark(options.wanted.size);
 		this.beganAtMs = options.host.clock.now();
 		this.#place = options.place;
@@ -125,9 +129,7 @@ export class Download {
 
 	/** Each image that the file is wanted for has its own `onStored`, however many ask for it. */
 	tell(image: string, onStored: OnStored): void {
-		if (!this.#onStored.has(image)) {
-			this.#onStored.set(image, onStored);
-		}
+		this.#onStored.add(image, onStored);
 	}
 
 	/** Begins to follow, in this very tick. The follower must be closed. */
@@ -162,6 +164,12 @@ export class Download {
 		};
 	}
 
+	/** The file has come in otherwise: nobody need wait for a source any more. */
+	came(): void {
+		this.#comeOtherwise.tell();
+		this.#supply?.close();
+	}
+
 	/** Stops where it is. What is on the disk stays there for the next attempt. */
 	stop(reason: Error): void {
 		this.#abort.abort(reason);
@@ -177,7 +185,7 @@ export class Download {
 			this.#events.ended(info === undefined ? 'uncached' : 'done');
 			end = {outcome: info === undefined ? 'uncached' : this.#blob === undefined ? 'fetched' : 'there'};
 			if (info !== undefined) {
-				await this.#tellStored(info);
+				await this.#onStored.tell(info);
 			}
 		} catch (error) {
 			if (this.#abort.signal.aborted) {
@@ -203,39 +211,38 @@ export class Download {
 		this.#settle(end);
 	}
 
-	async #tellStored(info: BlobInfo): Promise<void> {
-		for (const [image, onStored] of this.#onStored) {
-			try {
-				await onStored(info);
-			} catch (error) {
-				this.#host.log.error({err: error, image}, 'what follows a transfer failed');
-			}
-		}
+	/** From here on, all of the file is read there. */
+	#readFrom({info, blob}: HeldBlob): BlobInfo {
+		this.#blob = blob;
+		this.#right = info;
+		this.#watermark.verified();
+		return info;
 	}
 
-	/** `undefined`: it is not here. */
-	async #held(): Promise<BlobInfo | undefined> {
-		const {store} = this.#options;
-		const {sha1, size} = this.wanted;
-		const info = sha1 === undefined ? undefined : store.stat(sha1);
-		if (sha1 === undefined || info === undefined) {
+	/** `undefined`: what came in otherwise is gone again. */
+	async #leaveOff(partial: PartialBlob, supply: Supply): Promise<BlobInfo | undefined> {
+		const held = await this.#comeOtherwise.held();
+		if (held === undefined) {
 			return undefined;
 		}
-		if (info.size !== size) {
-			throw new IntegrityError(`the file with this SHA-1 has ${info.size} bytes, its manifest says ${size}`);
+		try {
+			if (!(await isItsBeginning(held, partial, this.#abort.signal))) {
+				await this.#wrong(partial, supply, 'the file that came in otherwise does not begin like this', {});
+			}
+		} catch (error) {
+			await held.blob.close();
+			throw error;
 		}
-		this.#blob = await store.open(sha1);
-		return this.#blob === undefined ? undefined : info;
+		await this.#options.store.discard(partial).catch(() => undefined);
+		return this.#readFrom(held);
 	}
 
 	async #fetch(): Promise<BlobInfo | undefined> {
 		const {store} = this.#options;
 		// It may have come in while this transfer waited, for another image or under another size.
-		const held = await this.#held();
+		const held = await this.#comeOtherwise.held();
 		if (held !== undefined) {
-			this.#right = held;
-			this.#watermark.verified();
-			return held;
+			return this.#readFrom(held);
 		}
 		const isNew = store.lacks(this.wanted);
 		if (isNew && !this.background) {
@@ -262,8 +269,17 @@ export class Download {
 		for (let attempt = 1; ; attempt++) {
 			try {
 				this.#aside.begin(supply);
-				await this.#fill(partial, supply);
+				const isWhole = await this.#comeOtherwise.during(this.#abort.signal, signal =>
+					this.#fill(partial, supply, signal),
+				);
 				this.#aside.cease();
+				if (!isWhole) {
+					const info = await this.#leaveOff(partial, supply);
+					if (info !== undefined) {
+						return info;
+					}
+					continue;
+				}
 				// The digests of a large file that was found on the disk take minutes; whoever stops the mirror has seconds.
 				const digests = await unlessAborted(partial.deciding(), this.#abort.signal);
 				supply.giveBack(partial.rest());
@@ -274,7 +290,8 @@ export class Download {
 					this.#right = {sha1: digests.sha1, md5: digests.md5, storedAtMs};
 					this.#watermark.verified();
 					const source = supply.supplier ?? fromDisk;
-					return await this.#commit(partial, {source, storedAtMs, toldMd5: supply.contentMd5});
+					const origin = {source, storedAtMs, toldMd5: supply.contentMd5};
+					return await commitPartial(partial, origin, {store, events: this.#events, signal: this.#abort.signal});
 				}
 				await this.#wrong(partial, supply, problem, digests);
 				if (attempt === maxVerifications) {
@@ -298,25 +315,10 @@ export class Download {
 		});
 	}
 
-	/** `undefined`: the disk refused. The file is right all the same, and stays for the next attempt. */
-	async #commit(partial: PartialBlob, origin: BlobOrigin): Promise<BlobInfo | undefined> {
-		const {signal} = this.#abort;
-		const isShort = partial.written <= shortBytes;
-		try {
-			const digests = await (isShort ? partial.digests() : unlessAborted(partial.digests(), signal));
-			return await this.#options.store.commit(partial, digests, origin);
-		} catch (error) {
-			if (error === signal.reason) {
-				throw error;
-			}
-			this.#events.notPlaced(error);
-			return undefined;
-		}
-	}
-
-	async #fill(partial: PartialBlob, supply: Supply): Promise<void> {
+	async #fill(partial: PartialBlob, supply: Supply, signal: AbortSignal): Promise<void> {
 		for (;;) {
-			const chunks = await supply.next(this.#abort.signal);
+			signal.throwIfAborted();
+			const chunks = await supply.next(signal);
 			if (chunks === undefined) {
 				return;
 			}
@@ -335,7 +337,7 @@ export class Download {
 			this.#watermark.advance(partial.written);
 			this.#errands.told(partial.written);
 			this.meter.slowed ||= this.#errands.paced;
-			await this.#errands.pace(partial.written - before, this.#abort.signal);
+			await this.#errands.pace(partial.written - before, signal);
 		}
 	}
 

@@ -8,6 +8,7 @@
  */
 import {IntegrityError, MirrorError, StoppingError} from '../errors.js';
 import type {Host} from '../host.js';
+import type {Sha1} from '../image/manifest.js';
 import type {FlightStatus} from './flight-status.js';
 import {Download, type OnStored, type RightFile} from './download.js';
 import type {Pace} from './errands.js';
@@ -143,6 +144,15 @@ export class Flights {
 				}
 			} finally {
 				leave();
+			}
+		}
+	}
+
+	/** A file has come in otherwise than by a transfer: those who wait for it have it. */
+	came(sha1: Sha1): void {
+		for (const download of this.#downloads.values()) {
+			if (download.wanted.sha1 === sha1) {
+				download.came();
 			}
 		}
 	}

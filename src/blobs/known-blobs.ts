@@ -48,6 +48,12 @@ export class KnownBlobs {
 		return this.#blobs.get(sha1);
 	}
 
+	/** It is the one that is here, and not another with the same content. */
+	hasStill({sha1, storedAtMs, changedAtMs}: BlobInfo): boolean {
+		const now = this.#blobs.get(sha1);
+		return now?.storedAtMs === storedAtMs && now.changedAtMs === changedAtMs;
+	}
+
 	getBare(sha1: Sha1): BareFile | undefined {
 		return this.#bare.get(sha1);
 	}

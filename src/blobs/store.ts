@@ -60,11 +60,13 @@ export class DiskStore implements BlobStore {
 	readonly #uploads: Uploads;
 	readonly #pins = new Pins();
 	readonly #index: BlobIndex;
+	readonly #onSent: (sha1: Sha1) => void;
 
 	constructor(options: StoreOptions) {
 		const {layout, host} = options;
 		this.#layout = layout;
 		this.#host = host;
+		this.#onSent = options.onSent ?? (() => undefined);
 		const isLost = (sha1: string): Promise<boolean> => this.own.isLost(sha1);
 		this.quarantined = new Quarantine({layout, host, limits: options.quarantine, isLost});
 		this.images = new HeldImages(options);
@@ -230,13 +232,9 @@ export class DiskStore implements BlobStore {
 	 */
 	quarantineBlob(blob: BlobInfo, note: QuarantineNote): Promise<boolean> {
 		const {sha1} = blob;
-		const isMeant = (): boolean => {
-			const now = this.#blobs.get(sha1);
-			return now?.storedAtMs === blob.storedAtMs && now.changedAtMs === blob.changedAtMs;
-		};
-		return this.#files.moveAway(sha1, isMeant, async file => {
-			await this.quarantined.add(file, sha1, note, await this.own.isOurs(sha1));
-		});
+		const move = async (file: string): Promise<void> =>
+			this.quarantined.add(file, sha1, note, await this.own.isOurs(sha1));
+		return this.#files.moveAway(sha1, () => this.#blobs.hasStill(blob), move);
 	}
 
 	async discard(partial: PartialBlob): Promise<void> {
@@ -292,6 +290,7 @@ export class DiskStore implements BlobStore {
 				this.#pins.add(sha1, pinnedBy);
 			}
 		});
+		this.#onSent(sha1);
 		await upload.discard();
 		this.keeper.sweepSoon();
 		return placed;

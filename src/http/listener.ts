@@ -42,9 +42,6 @@ export interface HttpLimits {
 	readonly uploadIdleTimeoutMs: number;
 }
 
-/** What a listener for TLS shows. */
-type Secure = SecureContextOptions & {readonly cert: Buffer};
-
 export type Serve = (connection: Connection, request: IncomingMessage, response: ServerResponse) => void;
 
 /** How connections are taken in. */
@@ -95,7 +92,6 @@ export class Listener {
 		this.#front = front;
 		this.#serve = serve;
 		this.#options = options;
-		this.#secure = secure;
 		const settings: ServerOptions = {
 			...taking,
 			maxHeaderSize: limits.maxHeaderBytes,

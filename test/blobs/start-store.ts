@@ -38,7 +38,13 @@ export async function startStore(
 	const hashing = new Hashing();
 	const quarantine = {keepForMs: 3_600_000, maxBytes: options.quarantineBytes ?? 1e9};
 	const {indexQuietMs} = options;
-	const store = new DiskStore({layout, host, hashing, quarantine, ...(indexQuietMs !== undefined && {indexQuietMs})});
+	const onSent = (sha1: Sha1): void => {
+		flights.came(sha1);
+	};
+	const store = new DiskStore({
+		...{layout, host, hashing, quarantine, onSent},
+		...(indexQuietMs !== undefined && {indexQuietMs}),
+	});
 	await prepareLayout(layout);
 	await store.load();
 	const limits = {concurrent: 4, finishAbandonedBytes: Infinity, retries: 2, ...options.limits};
