@@ -179,7 +179,7 @@ export class Download {
 	async run(): Promise<void> {
 		let end: DownloadEnd;
 		try {
-			await this.#place.turn(this.#abort.signal);
+			await this.#comeOtherwise.during(this.#abort.signal, signal => this.#place.turn(signal));
 			this.#begun = true;
 			const info = await this.#fetch();
 			this.#events.ended(info === undefined ? 'uncached' : 'done');

@@ -52,6 +52,22 @@ test('a client that waits for the first byte is served, too', async t => {
 	await rig.idle();
 });
 
+test('nor does it wait for its turn', async t => {
+	const rig = await startStore(t, {limits: {concurrent: 1}});
+	const [first, second] = [makeImage({size: 300_000}), makeImage({size: 300_000})];
+	const [a, b] = [new FakeSupplier('a', first.bytes, [{holdAt: 100_000}]), new FakeSupplier('b', second.bytes)];
+	const slow = rig.fetch(first, [a]);
+	await a.reached(100_000);
+	const waiting = rig.fetch(second, [b]);
+	t.true(rig.flights.status()[1]?.waiting);
+	await stored(rig.store, second.bytes);
+	sameBytes(t, await waiting, second.bytes);
+	t.deepEqual(b.opened, []);
+	a.release();
+	sameBytes(t, await slow, first.bytes);
+	await rig.idle();
+});
+
 test('where what had come was wrong, nobody has it mixed with what is right', async t => {
 	const rig = await startStore(t);
 	const image = makeImage({size: 3_000_000});
