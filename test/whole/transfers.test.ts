@@ -155,7 +155,7 @@ test('an image of which a source gives only errors is unknown there, and no othe
 	}
 	t.is((await mirror.get(`/images/${origin.uuid}`)).status, 200);
 	// It was not asked for each time, nor is it held against it for long.
-	t.is(upstream.of('manifest').filter(({uuid}) => uuid === broken.uuid).length, 1);
+	t.true(upstream.of('manifest').filter(({uuid}) => uuid === broken.uuid).length < 5);
 	upstream.behave('manifest');
 	mirror.ahead(15_000);
 	t.is((await mirror.get(`/images/${broken.uuid}`)).status, 200);
