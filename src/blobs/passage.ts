@@ -10,6 +10,7 @@ import {createHash, type Hash} from 'node:crypto';
 import {IntegrityError, MirrorError, asError} from '../errors.js';
 import type {FlightStatus} from './flight-status.js';
 import {sumOf} from './growing.js';
+import {HadBytes} from './had-bytes.js';
 import type {Digests} from './hashing.js';
 import {Meter} from './meter.js';
 import type {OnDisk, PassageKeeper, PassageOptions, Rider} from './passage-options.js';
@@ -33,6 +34,7 @@ interface Beginning {
 	/** What has come in before `from`, where it is another one's, and who had it from whom. */
 	readonly batches?: readonly Batch[];
 	readonly after?: Supply;
+	readonly had?: HadBytes;
 }
 
 export class Passage {
@@ -47,6 +49,7 @@ export class Passage {
 	readonly #waiting = new Map<Rider, {readonly resolve: () => void; readonly reject: (error: Error) => void}>();
 	/** The last of what has come in. */
 	readonly #window: Window;
+	readonly #had: HadBytes;
 	#base: number;
 	#from: number;
 	#hash: Hash | undefined;
@@ -57,13 +60,14 @@ export class Passage {
 	#onMoved: (() => void) | undefined;
 
 	private constructor(options: PassageOptions, keeper: PassageKeeper, beginning: Beginning) {
-		const {riders, from, base, hash, batches, after} = beginning;
+		const {riders, from, base, hash, batches, after, had = new HadBytes()} = beginning;
 		this.#options = options;
 		this.#keeper = keeper;
 		this.#from = from;
 		this.#base = base;
 		this.#hash = hash;
 		this.#window = new Window(batches);
+		this.#had = had;
 		this.#beganAt = Math.max(from, options.onDisk?.bytes ?? 0);
 		this.#supply = this.#supplyFrom(this.#beganAt, after);
 		this.#meter = new Meter(options.host.clock);
@@ -218,19 +222,21 @@ export class Passage {
 
 	/** To where the first rider is: what comes from there on is fetched again when somebody takes it. */
 	#goBack(): void {
-		const position = Math.min(...[...this.#riders].map(rider => rider.position));
+		const positions = [...this.#riders].map(({position}) => position).filter(position => position <= this.#from);
 		const {onDisk} = this.#options;
-		this.#window.dropUpTo(position);
+		this.#window.dropUpTo(Math.min(...positions));
 		const {oldest} = this.#window;
 		// What is on the disk may be there for some of the riders only.
 		if (oldest === undefined || oldest.from < (onDisk?.bytes ?? 0)) {
 			return;
 		}
+		const batches = this.#window.dropUpTo(Infinity);
+		this.#had.note(Math.max(...positions), batches);
 		this.#from = oldest.from;
 		this.#base = oldest.from;
 		this.#hash = oldest.before;
 		this.#isRight = false;
-		for (const {chunks} of this.#window.dropUpTo(Infinity)) {
+		for (const {chunks} of batches) {
 			this.#supply.giveBack(chunks);
 		}
 		this.#supply = this.#supplyFrom(oldest.from, this.#supply);
@@ -282,7 +288,9 @@ export class Passage {
 			this.#window.push(chunks, this.#from, this.#hash);
 		}
 		for (const chunk of chunks) {
-			this.#hash?.update(chunk);
+			if (this.#hash !== undefined) {
+				this.#had.add(chunk, this.#from, this.#hash);
+			}
 			this.#from += chunk.length;
 		}
 		if (this.#from === this.#options.wanted.size) {
@@ -363,7 +371,7 @@ export class Passage {
 			this.#riders.delete(rider);
 		}
 		const hash = (this.#window.oldest?.before ?? this.#hash)?.copy();
-		const beginning = {riders, from, base: from, hash, batches, after: this.#supply};
+		const beginning = {riders, from, base: from, hash, batches, after: this.#supply, had: this.#had.copy()};
 		new Passage(this.#options, this.#keeper, beginning).stalled();
 	}
 

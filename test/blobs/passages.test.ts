@@ -380,6 +380,82 @@ test('where memory is short, a client that takes nothing keeps none, and goes on
 	t.deepEqual([rig.passages.count, clock.pending], [0, 0]);
 });
 
+/** Others want so many other places of the file for a moment that nothing is left for each to keep. */
+async function wantMuch(rig: Rig, supplier: Supplier): Promise<void> {
+	const others: PassThroughReader[] = [];
+	for (let start = 7_800_000; others.length < 50; start -= 10_000) {
+		const other = rig.reader([supplier], start, start + 10);
+		others.push(other);
+		await take(other, 5);
+	}
+	others.forEach(other => {
+		other.close();
+	});
+}
+
+test('the right bytes of a file that is fetched again are no end for the wrong ones that a client has had', async t => {
+	const clock = new ManualClock();
+	const image = makeImage({size: 8_000_000});
+	const rig = rigFor(image, {clock, keptBytes: 1_000_000});
+	const a = new FakeSupplier('a', image.bytes, [{bytes: Buffer.from(image.bytes).fill(7, 5, 7)}]);
+	const [fast, slow] = [rig.reader([a]), rig.reader([a])];
+	await take(fast, 1);
+	t.is((await take(slow, 10)).length, 10);
+	await clock.advance(2000);
+	await take(fast, 4_000_000);
+	await wantMuch(rig, new FakeSupplier('b', image.bytes));
+	await t.throwsAsync(readAll(slow), {instanceOf: IntegrityError});
+	t.deepEqual(a.opened, [0, 0]);
+	fast.close();
+	slow.close();
+	t.deepEqual([rig.passages.count, clock.pending], [0, 0]);
+});
+
+test('that holds however often it is fetched again, and for each client where it is', async t => {
+	const image = makeImage({size: 8_000_000});
+	for (const wrongAt of [undefined, 50_000]) {
+		const clock = new ManualClock();
+		const rig = rigFor(image, {clock, keptBytes: 1_000_000});
+		const wrong = wrongAt === undefined ? image.bytes : Buffer.from(image.bytes).fill(7, wrongAt, wrongAt + 2);
+		const a = new FakeSupplier('a', image.bytes, [{}, {bytes: wrong, holdAt: 150_000}]);
+		let giveWay = (): void => undefined;
+		const watched = {
+			...{name: 'a', doubtful: false, mark: () => undefined},
+			open: (at: SupplyAt) => {
+				giveWay = () => at.yielding?.giveWay();
+				return a.open(at);
+			},
+		};
+		const [fast, behind, ahead] = [rig.reader([watched]), rig.reader([watched]), rig.reader([watched])];
+		await take(fast, 1);
+		const [begun, further] = [await take(behind, 10), await take(ahead, 200_000)];
+		await clock.advance(2000);
+		await take(fast, 4_000_000);
+		await wantMuch(rig, new FakeSupplier('b', image.bytes));
+		const more = await take(behind, 100_000);
+		await clock.advance(2000);
+		giveWay();
+		await wantMuch(rig, new FakeSupplier('b', image.bytes));
+		a.release();
+		const ends = await Promise.allSettled([readAll(behind), readAll(ahead)]);
+		t.deepEqual(a.opened, [0, 0, 0]);
+		if (wrongAt === undefined) {
+			const [rest, last] = ends.map(end => (end.status === 'fulfilled' ? end.value : Buffer.alloc(0)));
+			sameBytes(t, Buffer.concat([begun, more, rest ?? begun]), image.bytes);
+			sameBytes(t, Buffer.concat([further, last ?? begun]), image.bytes);
+		} else {
+			t.deepEqual(
+				ends.map(end => end.status === 'rejected' && end.reason instanceof IntegrityError),
+				[true, true],
+			);
+		}
+		for (const reader of [fast, behind, ahead]) {
+			reader.close();
+		}
+		t.deepEqual([rig.passages.count, clock.pending], [0, 0]);
+	}
+});
+
 test('the source is let go of when the last client that takes something has left', async t => {
 	const clock = new ManualClock();
 	const image = makeImage({size: 400_000});
