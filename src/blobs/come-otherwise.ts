@@ -5,8 +5,9 @@
  * go on in it; where it is not, what has come was wrong.
  */
 import type {FileHandle} from 'node:fs/promises';
-import {IntegrityError, MirrorError} from '../errors.js';
+import {IntegrityError, MirrorError, NoSpaceError} from '../errors.js';
 import type {PartialBlob, Wanted} from './partial.js';
+import type {Place} from './places.js';
 import type {BlobInfo, BlobStore} from './store.js';
 
 export interface HeldBlob {
@@ -32,6 +33,14 @@ export class ComeOtherwise {
 		this.#abort.abort(new MirrorError('the file has come in otherwise'));
 	}
 
+	/** Resolves when it is the transfer's turn, or the file is here. */
+	async turn(place: Place, stop: AbortSignal): Promise<void> {
+		let isOver = false;
+		while (!isOver) {
+			isOver = (await this.during(stop, signal => place.turn(signal))) || this.#info !== undefined;
+		}
+	}
+
 	/** Runs `work` until it is done, or the file has come in otherwise: false. */
 	async during(stop: AbortSignal, work: (signal: AbortSignal) => Promise<void>): Promise<boolean> {
 		const {signal} = this.#abort;
@@ -39,7 +48,8 @@ export class ComeOtherwise {
 			await work(AbortSignal.any([stop, signal]));
 			return true;
 		} catch (error) {
-			if (!signal.aborted || stop.aborted) {
+			// What the disk has not taken is not asked for again here.
+			if (!signal.aborted || stop.aborted || error instanceof NoSpaceError) {
 				throw error;
 			}
 			this.#abort = new AbortController();
@@ -49,16 +59,21 @@ export class ComeOtherwise {
 
 	/** `undefined`: it is not here. */
 	async held(): Promise<HeldBlob | undefined> {
-		const {sha1, size} = this.#wanted;
-		const info = sha1 === undefined ? undefined : this.#store.stat(sha1);
-		if (sha1 === undefined || info === undefined) {
+		const {size} = this.#wanted;
+		const info = this.#info;
+		if (info === undefined) {
 			return undefined;
 		}
 		if (info.size !== size) {
 			throw new IntegrityError(`the file with this SHA-1 has ${info.size} bytes, its manifest says ${size}`);
 		}
-		const blob = await this.#store.open(sha1);
+		const blob = await this.#store.open(info.sha1);
 		return blob === undefined ? undefined : {info, blob};
+	}
+
+	get #info(): BlobInfo | undefined {
+		const {sha1} = this.#wanted;
+		return sha1 === undefined ? undefined : this.#store.stat(sha1);
 	}
 }
 

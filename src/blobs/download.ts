@@ -9,7 +9,7 @@
 import type {FileHandle} from 'node:fs/promises';
 import {IntegrityError, MirrorError, NoSpaceError, asError} from '../errors.js';
 import type {Host} from '../host.js';
-import {ComeOtherwise, isItsBeginning, type HeldBlob} from './come-otherwise.js';
+import {ComeOtherwise, isItsBeginning} from './come-otherwise.js';
 import {commitPartial} from './commit-partial.js';
 import {Errands, type Errand} from './errands.js';
 import {Follower, NotCaching} from './follower.js';
@@ -179,7 +179,7 @@ export class Download {
 	async run(): Promise<void> {
 		let end: DownloadEnd;
 		try {
-			await this.#comeOtherwise.during(this.#abort.signal, signal => this.#place.turn(signal));
+			await this.#comeOtherwise.turn(this.#place, this.#abort.signal);
 			this.#begun = true;
 			const info = await this.#fetch();
 			this.#events.ended(info === undefined ? 'uncached' : 'done');
@@ -211,38 +211,35 @@ export class Download {
 		this.#settle(end);
 	}
 
-	/** From here on, all of the file is read there. */
-	#readFrom({info, blob}: HeldBlob): BlobInfo {
-		this.#blob = blob;
-		this.#right = info;
-		this.#watermark.verified();
-		return info;
-	}
-
-	/** `undefined`: what came in otherwise is gone again. */
-	async #leaveOff(partial: PartialBlob, supply: Supply): Promise<BlobInfo | undefined> {
+	/** Goes on in what has come in otherwise. `undefined`: nothing has, or it is gone again. */
+	async #leaveOff(): Promise<BlobInfo | undefined> {
 		const held = await this.#comeOtherwise.held();
-		if (held === undefined) {
-			return undefined;
-		}
-		try {
-			if (!(await isItsBeginning(held, partial, this.#abort.signal))) {
-				await this.#wrong(partial, supply, 'the file that came in otherwise does not begin like this', {});
+		const [partial, supply] = [this.#partial, this.#supply];
+		if (held !== undefined && partial !== undefined && supply !== undefined) {
+			try {
+				if (!(await isItsBeginning(held, partial, this.#abort.signal))) {
+					await this.#wrong(partial, supply, 'the file that came in otherwise does not begin like this', {});
+				}
+			} catch (error) {
+				await held.blob.close();
+				throw error;
 			}
-		} catch (error) {
-			await held.blob.close();
-			throw error;
+			await this.#options.store.discard(partial).catch(() => undefined);
 		}
-		await this.#options.store.discard(partial).catch(() => undefined);
-		return this.#readFrom(held);
+		if (held !== undefined) {
+			this.#blob = held.blob;
+			this.#right = held.info;
+			this.#watermark.verified();
+		}
+		return held?.info;
 	}
 
 	async #fetch(): Promise<BlobInfo | undefined> {
 		const {store} = this.#options;
 		// It may have come in while this transfer waited, for another image or under another size.
-		const held = await this.#comeOtherwise.held();
-		if (held !== undefined) {
-			return this.#readFrom(held);
+		const there = await this.#leaveOff();
+		if (there !== undefined) {
+			return there;
 		}
 		const isNew = store.lacks(this.wanted);
 		if (isNew && !this.background) {
@@ -250,10 +247,9 @@ export class Download {
 			this.#supply = this.#supplyFrom(0);
 			this.#supply.askAhead(this.#abort.signal);
 		}
-		const beginning = store.partial(this.wanted);
 		let partial: PartialBlob;
 		try {
-			partial = await beginning;
+			partial = await store.partial(this.wanted);
 		} catch (error) {
 			return await this.#goOnWithoutCaching(error);
 		}
@@ -274,7 +270,7 @@ export class Download {
 				);
 				this.#aside.cease();
 				if (!isWhole) {
-					const info = await this.#leaveOff(partial, supply);
+					const info = await this.#leaveOff();
 					if (info !== undefined) {
 						return info;
 					}
@@ -294,7 +290,7 @@ export class Download {
 					return await commitPartial(partial, origin, {store, events: this.#events, signal: this.#abort.signal});
 				}
 				await this.#wrong(partial, supply, problem, digests);
-				if (attempt === maxVerifications) {
+				if (attempt >= maxVerifications) {
 					throw new IntegrityError(problem);
 				}
 			} catch (error) {
@@ -350,6 +346,10 @@ export class Download {
 	}
 
 	async #goOnWithoutCaching(error: unknown): Promise<BlobInfo | undefined> {
+		const info = await this.#leaveOff().catch(() => undefined);
+		if (info !== undefined) {
+			return info;
+		}
 		this.#events.refused(error);
 		this.#supply?.close();
 		if (this.#partial !== undefined) {
