@@ -186,7 +186,12 @@ export class PublishArea implements LocalImages {
 			return;
 		}
 		await this.#unmark(kept.image);
-		await this.#store.removeRecord(this.#layout.publishedRecord(uuid));
+		try {
+			await this.#store.removeRecord(this.#layout.publishedRecord(uuid));
+		} catch (error) {
+			await this.#mark(kept.image);
+			throw error;
+		}
 		this.#images.delete(uuid);
 		this.#sorted = undefined;
 		await this.#letGo(kept.image, undefined);

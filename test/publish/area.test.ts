@@ -168,6 +168,22 @@ test('what an image has whose record is lost stays under its name: after a chang
 	t.deepEqual([await mended.litter(), await readdir(rig.layout.own)], [{uploads: [], published: [], blobs: []}, []]);
 });
 
+test('an image that could not be deleted keeps the names of its files', async t => {
+	const rig = await startPublisher(t);
+	const id = await published(rig);
+	const names = await readdir(rig.layout.own);
+	const removeRecord = rig.store.removeRecord.bind(rig.store);
+	rig.store.removeRecord = async file => {
+		if (file === rig.layout.publishedRecord(id)) {
+			throw new Error('the disk is read-only');
+		}
+		await removeRecord(file);
+	};
+	await t.throwsAsync(rig.publisher.delete(id, {forceAllChannels: false}, change()), {message: /read-only/});
+	t.is(rig.publisher.list().length, 1);
+	t.deepEqual(await readdir(rig.layout.own), names);
+});
+
 test('a crash in the middle of a change of uuid leaves the image under one', async t => {
 	const rig = await startPublisher(t);
 	const id = await published(rig, {activate: false, content: 'moving'});
