@@ -30,6 +30,9 @@ const dayMs = 86_400_000;
 /** How long before its end one is told of; of one that lives for days only, a quarter of its life. */
 const soonMs = 14 * dayMs;
 
+/** The latest that a date can be. */
+const farMs = 8.64e15;
+
 /** Throws UsageError for what cannot be used. */
 export async function readCertificate(address: string, tls: TlsFiles): Promise<Certificate> {
 	try {
@@ -39,10 +42,16 @@ export async function readCertificate(address: string, tls: TlsFiles): Promise<C
 		createSecureContext(secure);
 		const {validFrom, validTo} = new X509Certificate(cert);
 		const digest = createHash('sha256').update(cert).update(key).digest('hex');
-		return {secure, digest, fromMs: Date.parse(validFrom), untilMs: Date.parse(validTo)};
+		return {secure, digest, fromMs: dateOf(validFrom, -farMs), untilMs: dateOf(validTo, farMs)};
 	} catch (error) {
 		throw new UsageError(`cannot use the certificate of ${address}`, {cause: error});
 	}
+}
+
+/** One that cannot be read says nothing. */
+function dateOf(text: string, otherwise: number): number {
+	const ms = Date.parse(text);
+	return Number.isNaN(ms) ? otherwise : ms;
 }
 
 type State = 'good' | 'early' | 'soon' | 'over';
