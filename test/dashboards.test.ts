@@ -309,6 +309,7 @@ test('what must wake somebody is among the alerts', t => {
 		'imgmirror_webhook_deliveries_total',
 		'imgmirror_damaged_images',
 		'imgmirror_scrub_failures_total',
+		'imgmirror_certificate_expires_timestamp_seconds',
 		'process_start_time_seconds',
 	]) {
 		t.true(exprs.includes(name), name);
